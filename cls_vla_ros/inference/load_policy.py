@@ -1,0 +1,85 @@
+"""Load a checkpoint with its processors, through lerobot, onto a device that is really there."""
+
+from pathlib import Path
+
+import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from lerobot.policies.factory import make_pre_post_processors
+from lerobot.processor import PolicyProcessorPipeline
+from lerobot.utils.constants import POLICY_PREPROCESSOR_DEFAULT_NAME
+
+from cls_vla_ros.policy.checkpoint import load_config
+from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
+
+TOKENIZER_STEP = "tokenizer_processor"
+DEVICE_STEP = "device_processor"
+
+
+def load_policy(
+    path: str | Path, device: str = "auto"
+) -> tuple[CLSSmolVLAPolicy, PolicyProcessorPipeline, PolicyProcessorPipeline]:
+    """Load a `cls_smolvla` or a stock `smolvla` checkpoint.
+
+    Args:
+        path: a directory as lerobot writes it, or a hub id.
+        device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:N".
+
+    Returns:
+        The policy in evaluation mode, its preprocessor and its postprocessor.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint, or it has no processors.
+        ValueError: the device is not there, or the checkpoint cannot be used.
+    """
+    torch_device = choose_device(device)
+    path = Path(path).expanduser() if Path(path).expanduser().exists() else path
+    try:
+        config = load_config(path)
+        config.device = torch_device
+        policy = CLSSmolVLAPolicy.from_pretrained(path, config=config)
+    except (HfHubHTTPError, LocalEntryNotFoundError, ConnectionError) as error:
+        raise FileNotFoundError(
+            f"the checkpoint {path} is not a directory here, and it or its VLM ({error}) could not be had from the "
+            "hub. Without a network, copy the checkpoint here and put its VLM's folder beside its weights (README)"
+        ) from error
+    _check_has_processors(path)
+    preprocessor, postprocessor = make_pre_post_processors(
+        policy.config,
+        pretrained_path=str(path),
+        preprocessor_overrides={
+            DEVICE_STEP: {"device": torch_device},
+            TOKENIZER_STEP: {"tokenizer_name": policy.config.vlm_model_name},
+        },
+    )
+    return policy, preprocessor, postprocessor
+
+
+def choose_device(device: str) -> str:
+    """A device that exists.
+
+    Raises:
+        ValueError: not a device's name, or there is no such device in this machine.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {device!r}: expected auto, cpu, cuda or cuda:N") from error
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"the device {device!r} is not here: torch sees {torch.cuda.device_count()} CUDA devices. Use device "
+            "'auto' or 'cpu', or check the NVIDIA driver with nvidia-smi"
+        )
+    return device
+
+
+def _check_has_processors(path: str | Path) -> None:
+    """Name what is missing, where lerobot would only fail to open a file."""
+    name = f"{POLICY_PREPROCESSOR_DEFAULT_NAME}.json"
+    if isinstance(path, Path) and not (path / name).is_file():
+        raise FileNotFoundError(
+            f"the checkpoint {path} has no {name}: without it the observation cannot be normalised as in training. "
+            "It was saved by an older lerobot: convert it once with lerobot's own "
+            "`python -m lerobot.processor.migrate_policy_normalization --pretrained-path ...`"
+        )

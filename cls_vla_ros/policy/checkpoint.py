@@ -1,0 +1,111 @@
+"""What loading a checkpoint needs beyond lerobot: stock checkpoints, a VLM beside the weights, plain words."""
+
+import logging
+import re
+from pathlib import Path
+
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+
+logger = logging.getLogger(__name__)
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+CLS_WEIGHTS = ("model.pre_cls_param",)
+# The language model's output layer is built by transformers, but SmolVLA never runs it.
+UNUSED_WEIGHTS = ("lm_head",)
+
+
+def load_config(
+    path: str | Path, *, config: PreTrainedConfig | None = None, **hub_kwargs
+) -> CLSSmolVLAConfig:
+    """The configuration of a checkpoint, as `cls_smolvla`.
+
+    Args:
+        path: a directory, or a hub id.
+        config: overrides the checkpoint's.
+        hub_kwargs: lerobot's (revision, cache_dir, local_files_only, ...).
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: it is of a policy type that is not SmolVLA.
+    """
+    check_exists(path)
+    if config is None:
+        config = PreTrainedConfig.from_pretrained(path, **hub_kwargs)
+    if not isinstance(config, SmolVLAConfig):
+        raise ValueError(
+            f"the checkpoint {path} is of the policy type {config.type!r}; expected 'cls_smolvla' or 'smolvla'"
+        )
+    if not isinstance(config, CLSSmolVLAConfig):
+        config = CLSSmolVLAConfig.from_stock(config)
+    config.vlm_model_name = vlm_directory(path, config.vlm_model_name)
+    return config
+
+
+def check_exists(path: str | Path) -> None:
+    """Tell a mistyped directory from a hub id, before a hub is asked for it.
+
+    Raises:
+        FileNotFoundError: neither a directory with a checkpoint, nor in the form of a hub id.
+    """
+    directory = Path(path).expanduser()
+    expected = "expected a directory with config.json and model.safetensors, or a hub id such as 'user/my_policy'"
+    if not directory.exists():
+        if HUB_ID.fullmatch(str(path)):
+            return
+        raise FileNotFoundError(f"the checkpoint {path} does not exist: {expected}")
+    present = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else "a file"
+    for name in ("config.json", "model.safetensors"):
+        if not (directory / name).is_file():
+            raise FileNotFoundError(f"the checkpoint {path} has no {name}: {expected}; it has {present}")
+
+
+def vlm_directory(path: str | Path, vlm_model_name: str) -> str:
+    """Where the VLM's configuration and tokenizer are.
+
+    A checkpoint may carry them in a folder of its own and name it relatively, so that it loads without a hub and
+    wherever it is moved to.
+    """
+    beside = Path(path).expanduser() / vlm_model_name
+    return str(beside) if beside.is_dir() else vlm_model_name
+
+
+def explain_missing_weights(
+    config: CLSSmolVLAConfig, directory: Path, missing: list[str], unexpected: list[str]
+) -> None:
+    """Say once what a checkpoint lacked, and refuse one whose actions would be those of random weights.
+
+    Args:
+        config: the loaded policy's; `cls_head_trained` becomes False if the CLS weights were missing.
+        directory: the checkpoint, for the message.
+        missing: names of weights of the model that the checkpoint lacks.
+        unexpected: names of weights of the checkpoint that the model lacks.
+
+    Raises:
+        ValueError: weights that the actions depend on are missing.
+    """
+    needed = [name for name in missing if name not in CLS_WEIGHTS and not any(u in name for u in UNUSED_WEIGHTS)]
+    if needed:
+        raise ValueError(
+            f"the checkpoint {directory} lacks {len(needed)} weights that the actions depend on, such as "
+            f"{needed[:3]}. They would stay random, and so would the actions: check that the checkpoint is whole and "
+            "that num_vlm_layers, num_expert_layers and vlm_model_name in its config.json are those it was trained with"
+        )
+    if unexpected:
+        logger.warning(
+            "the checkpoint %s has %d weights that SmolVLA has no place for, and they are ignored: %s",
+            directory, len(unexpected), unexpected[:3],
+        )  # fmt: skip
+    if any(name in CLS_WEIGHTS for name in missing):
+        config.cls_head_trained = False
+        logger.warning(
+            "the checkpoint %s has no CLS head (%s): a new, untrained one is used. %s, but the similarity and the "
+            "scene changes mean nothing until the CLS head is trained",
+            directory,
+            ", ".join(CLS_WEIGHTS),
+            "The actions are what they were without it"
+            if config.cls_attention == "readout"
+            else "It changes the actions too (cls_attention='bidirectional')",
+        )

@@ -1,0 +1,177 @@
+"""SmolVLA's flow-matching model with CLS tokens, and its inference cut in two: the prefix, and the denoising."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from lerobot.policies.common.flow_matching import euler_integrate
+from lerobot.policies.common.vla_utils import clone_past_key_values, make_att_2d_masks
+from lerobot.policies.smolvla.modeling_smolvla import VLAFlowMatching
+from torch import Tensor, nn
+
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+
+if TYPE_CHECKING:
+    from lerobot.policies.rtc.modeling_rtc import RTCProcessor
+    from transformers import DynamicCache
+
+CLS_PARAMETER = "pre_cls_param"
+CLS_INIT_STD = 0.02  # SmolVLM's initializer_range, with which its own embeddings start
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The computed prefix of one observation.
+
+    Attributes:
+        past_key_values: K and V of each VLM layer, (B, heads, P, head_dim), after RoPE.
+        pad_masks: (B, P) bool, False for padding.
+        obs_cls_out: (B, N, H) float32, the output (after the final norm) at the CLS tokens; None without CLS head.
+    """
+
+    past_key_values: "DynamicCache"
+    pad_masks: Tensor
+    obs_cls_out: Tensor | None
+
+
+class CLSVLAFlowMatching(VLAFlowMatching):
+    """lerobot's VLAFlowMatching with `num_cls_prefix` learnable tokens.
+
+    bidirectional: the prefix is [CLS, images, language, state], and the CLS tokens share the attention block of
+    images and language. readout: the prefix is stock SmolVLA's; the CLS tokens are run afterwards over its cached
+    KV, at the positions -N..-1 (with RoPE only distances count, so these are the distances of the other layout).
+    """
+
+    def __init__(self, config: CLSSmolVLAConfig, rtc_processor: "RTCProcessor | None" = None) -> None:
+        super().__init__(config, rtc_processor=rtc_processor)
+        if config.use_cls_head:
+            hidden = self.vlm_with_expert.config.text_config.hidden_size
+            self.pre_cls_param = nn.Parameter(torch.empty(1, config.num_cls_prefix, hidden))
+            nn.init.normal_(self.pre_cls_param, std=CLS_INIT_STD)
+
+    @property
+    def _cls_in_prefix(self) -> bool:
+        return self.config.use_cls_head and self.config.cls_attention == "bidirectional"
+
+    def embed_prefix(self, images, img_masks, lang_tokens, lang_masks, state=None):
+        """Stock SmolVLA's prefix, with the CLS tokens before it if the layout is bidirectional.
+
+        Returns:
+            Embeddings (B, P, H), pad masks (B, P) bool, and attention-block starts (B, P) bool.
+        """
+        embs, pad_masks, att_masks = super().embed_prefix(images, img_masks, lang_tokens, lang_masks, state)
+        if not self._cls_in_prefix:
+            return embs, pad_masks, att_masks
+        batch_size, num_cls = embs.shape[0], self.config.num_cls_prefix
+        cls = self.pre_cls_param.to(embs.dtype).expand(batch_size, -1, -1)  # (B, N, H)
+        seen = pad_masks.new_ones(batch_size, num_cls)  # (B, N)
+        first_block = att_masks.new_zeros(batch_size, num_cls)  # (B, N)
+        return (
+            torch.cat([cls, embs], dim=1),
+            torch.cat([seen, pad_masks], dim=1),
+            torch.cat([first_block, att_masks], dim=1),
+        )
+
+    def encode_prefix(self, images, img_masks, lang_tokens, lang_masks, state) -> Prefix:
+        """Run the vision-language model over the observation.
+
+        Args:
+            images: C pictures, each (B, 3, height, width) in [-1, 1].
+            img_masks: C masks, each (B,) bool, False for an absent camera.
+            lang_tokens: (B, L) int, the tokenised instruction.
+            lang_masks: (B, L) bool, False for padding.
+            state: (B, max_state_dim).
+        """
+        embs, pad_masks, att_masks = self.embed_prefix(images, img_masks, lang_tokens, lang_masks, state)
+        (prefix_out, _), past_key_values = self.vlm_with_expert.forward(
+            attention_mask=make_att_2d_masks(pad_masks, att_masks),
+            position_ids=torch.cumsum(pad_masks, dim=1) - 1,
+            past_key_values=None,
+            inputs_embeds=[embs, None],
+            use_cache=True,
+        )
+        obs_cls_out = None
+        if self._cls_in_prefix:
+            obs_cls_out = prefix_out[:, : self.config.num_cls_prefix].float()
+        elif self.config.use_cls_head:
+            images_and_language = pad_masks & (torch.cumsum(att_masks, dim=1) == 0)  # (B, P), without the state
+            obs_cls_out = self._read_out(past_key_values, images_and_language).float()
+        return Prefix(past_key_values, pad_masks, obs_cls_out)
+
+    def denoise(self, prefix: Prefix, noise: Tensor, **rtc_kwargs) -> Tensor:
+        """Integrate the action expert's flow from noise to actions on a computed prefix.
+
+        Args:
+            prefix: as `encode_prefix` returned it; it is the same afterwards.
+            noise: (B, T, max_action_dim) float32, standard normal.
+            rtc_kwargs: inference_delay, prev_chunk_left_over, execution_horizon of lerobot's real-time chunking.
+
+        Returns:
+            Normalised actions, (B, T, max_action_dim) float32.
+        """
+        return euler_integrate(
+            lambda x_t, time: self.denoise_step(
+                prefix_pad_masks=prefix.pad_masks,
+                past_key_values=prefix.past_key_values,
+                x_t=x_t,
+                timestep=time,
+            ),
+            noise,
+            self.config.num_steps,
+            rtc_processor=self.rtc_processor,
+            rtc_enabled=self._rtc_enabled(),
+            **rtc_kwargs,
+        )
+
+    def _read_out(self, past_key_values: "DynamicCache", visible: Tensor) -> Tensor:
+        """Run the CLS tokens over a computed prefix that never sees them.
+
+        The prefix is run before and without them, not in one pass under a mask, because another sequence length
+        makes other matrix products, whose last bits differ: so a stock policy's actions stay what they were.
+
+        Args:
+            past_key_values: the prefix's KV; it is the same afterwards.
+            visible: (B, P) bool, the tokens that the CLS tokens may attend to.
+
+        Returns:
+            (B, N, H), after the final norm.
+        """
+        batch_size, num_cls = visible.shape[0], self.config.num_cls_prefix
+        positions = torch.arange(-num_cls, 0, device=visible.device).expand(batch_size, -1)  # (B, N)
+        among_themselves = visible.new_ones(batch_size, num_cls)
+        mask = torch.cat([visible, among_themselves], dim=1)[:, None].expand(-1, num_cls, -1)  # (B, N, P + N)
+        cls = self.pre_cls_param.expand(batch_size, -1, -1)  # (B, N, H)
+        return self._extend_prefix(cls, positions, mask, clone_past_key_values(past_key_values))
+
+    def _extend_prefix(
+        self, embs: Tensor, position_ids: Tensor, mask: Tensor, past_key_values: "DynamicCache"
+    ) -> Tensor:
+        """Run further tokens through the VLM's layers on top of cached KV, to which theirs is appended.
+
+        Args:
+            embs: (B, M, H), the further tokens.
+            position_ids: (B, M) int.
+            mask: (B, M, P + M) bool, what each of them attends to.
+            past_key_values: KV of P tokens; of P + M afterwards.
+
+        Returns:
+            (B, M, H), after the final norm.
+        """
+        vlm = self.vlm_with_expert
+        text_model = vlm.get_vlm_model().text_model
+        hidden = embs
+        for index, layer in enumerate(text_model.layers):
+            (attended,), _ = vlm.forward_attn_layer(
+                [text_model.layers],
+                [hidden],
+                index,
+                position_ids,
+                mask,
+                batch_size=embs.shape[0],
+                head_dim=vlm.config.text_config.head_dim,
+                use_cache=True,
+                past_key_values=past_key_values,
+            )
+            hidden = hidden + layer.self_attn.o_proj(attended.to(layer.self_attn.o_proj.weight.dtype))
+            hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+        return text_model.norm(hidden)
