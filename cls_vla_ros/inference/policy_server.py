@@ -64,7 +64,7 @@ class _Session:
     """One robot's episode: all that a reset forgets."""
 
     gate: SceneGate
-    episode: int = 1
+    episode: int = 0
     decisions: deque[bool] = field(default_factory=lambda: deque(maxlen=HIT_RATE_WINDOW))
 
     @property
@@ -110,7 +110,7 @@ class PolicyServer:
 
     @property
     def episode(self) -> int:
-        """Number of the episode, from 1; grows by one with every reset."""
+        """Number of the episode: 0 before the first reset, and one more with each."""
         return self._session.episode
 
     @property
@@ -135,23 +135,23 @@ class PolicyServer:
             self._session.episode += 1
             return self._session.episode
 
-    def infer(self, observation: Observation) -> Inference:
+    def infer(self, observation: Observation, episode: int | None = None) -> Inference:
         """Compute a chunk of actions, and whether the scene is as the previous inference predicted.
 
         Args:
             observation: with a picture for each camera of the policy, and a state of its size.
+            episode: the episode that the observation was taken in; the present one if None. If a reset has come
+                since, the inference is one of the past: it leaves no trace in the history.
 
         Raises:
             ValueError: the observation is not what the policy takes. Nothing has changed then.
         """
         self._check(observation)
         with self._inference_lock:
-            return self._infer(observation)
+            return self._infer(observation, self.episode if episode is None else episode)
 
-    def _infer(self, observation: Observation) -> Inference:
+    def _infer(self, observation: Observation, episode: int) -> Inference:
         started = time.perf_counter()
-        with self._session_lock:
-            episode = self._session.episode
         if episode != self._processors_episode:
             self._preprocessor.reset()
             self._postprocessor.reset()

@@ -1,0 +1,95 @@
+"""The topics, the service and the timer of a configured node: made together, destroyed together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.node.settings import Settings
+
+IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
+OUTPUT_QOS = QoSProfile(depth=10)  # reliable
+DIAGNOSTICS_PERIOD_S = 1.0
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """Who takes what comes in. They run in the executor's thread."""
+
+    frame: Callable
+    joint_state: Callable
+    task: Callable
+    reset: Callable
+    diagnostics: Callable
+    backward_jump: Callable
+
+
+class Connections:
+    """All names are relative, so that a namespace holds a whole robot; /diagnostics is absolute by convention.
+
+    Attributes:
+        scene_change: publisher.
+        action_chunk: publisher.
+        joint_trajectory: publisher, or None where the actions are not joint positions.
+        diagnostics: publisher; also while the node is inactive.
+    """
+
+    def __init__(self, node: LifecycleNode, settings: Settings, handlers: Handlers) -> None:
+        """Make all of them, or none.
+
+        Raises:
+            rclpy.exceptions.NameValidationException: a topic's name cannot be one.
+        """
+        self._close: list[Callable[[], None]] = []
+        try:
+            self._connect(node, settings, handlers)
+        except Exception:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Destroy all of them."""
+        while self._close:
+            self._close.pop()()
+
+    def _connect(self, node: LifecycleNode, settings: Settings, handlers: Handlers) -> None:
+        self.scene_change = self._output(node, SceneChange, "scene_change")
+        self.action_chunk = self._output(node, ActionChunk, "action_chunk")
+        self.joint_trajectory = None
+        if settings.action.kind == "joint_positions":
+            self.joint_trajectory = self._output(node, JointTrajectory, "joint_trajectory")
+        self.diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT_QOS)
+        self._close.append(partial(node.destroy_publisher, self.diagnostics))
+
+        for camera in settings.cameras:
+            take = partial(handlers.frame, camera)
+            self._input(node, IMAGE_TYPES[camera.transport], camera.topic, take, qos_profile_sensor_data)
+        self._input(node, JointState, settings.state.topic, handlers.joint_state, qos_profile_sensor_data)
+        self._input(node, String, "task", handlers.task, OUTPUT_QOS)
+
+        reset = node.create_service(Trigger, "reset", handlers.reset)
+        self._close.append(partial(node.destroy_service, reset))
+        timer = node.create_timer(DIAGNOSTICS_PERIOD_S, handlers.diagnostics)
+        self._close.append(partial(node.destroy_timer, timer))
+        any_backward = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
+        jump = node.get_clock().create_jump_callback(any_backward, post_callback=handlers.backward_jump)
+        self._close.append(jump.unregister)
+
+    def _output(self, node: LifecycleNode, kind: type, name: str):
+        publisher = node.create_lifecycle_publisher(kind, name, OUTPUT_QOS)
+        self._close.append(partial(node.destroy_lifecycle_publisher, publisher))
+        return publisher
+
+    def _input(self, node: LifecycleNode, kind: type, name: str, take: Callable, qos: QoSProfile) -> None:
+        subscription = node.create_subscription(kind, name, take, qos)
+        self._close.append(partial(node.destroy_subscription, subscription))

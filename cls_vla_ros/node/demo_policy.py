@@ -1,0 +1,38 @@
+"""policy.path 'demo': a random policy that fits the demo's recording, so that the first launch always works."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from ament_index_python.packages import get_package_share_directory
+
+from cls_vla_ros.policy.tiny_checkpoint import make_tiny_checkpoint
+
+DEMO = "demo"
+CAMERAS = {"observation.images.front": (120, 160), "observation.images.wrist": (240, 320)}  # height, width
+
+
+def share(*parts: str) -> Path:
+    """A file of the installed package."""
+    return Path(get_package_share_directory("cls_vla_ros"), *parts)
+
+
+def resolve_policy_path(path: str) -> str:
+    """The checkpoint that a policy.path means.
+
+    Args:
+        path: a directory, a hub id, or "demo": that policy is made in the user's cache folder where it is not yet.
+            Its weights are random; its normalisation is that of the demo's recording.
+    """
+    if path != DEMO:
+        return path
+    labels = share("bags", "demo.labels.json").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    version = hashlib.sha256(labels).hexdigest()[:12]
+    stats = {
+        feature: {name: torch.tensor(values) for name, values in of_feature.items()}
+        for feature, of_feature in json.loads(labels)["stats"].items()
+    }
+    return str(make_tiny_checkpoint(cache / "cls_vla_ros" / f"demo_policy_{version}", CAMERAS, stats))

@@ -1,0 +1,89 @@
+"""What the node says of itself on /diagnostics, once a second."""
+
+import threading
+import time
+from collections import Counter, deque
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from cls_vla_ros.node.inference_loop import Result
+
+RATE_WINDOW_S = 5.0
+
+
+class Health:
+    """Counts what happens, for the diagnostics. Thread-safe.
+
+    The level is OK while inferences come, WARN while the node holds (and why), ERROR after one raised.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._level = DiagnosticStatus.WARN
+        self._message = "no inference yet"
+        self._last_error = ""
+        self._times: deque[float] = deque()
+        self._result: Result | None = None
+        self._counts: Counter[str] = Counter()
+
+    def good(self, result: Result) -> None:
+        """An inference was published."""
+        with self._lock:
+            self._level, self._message = DiagnosticStatus.OK, "inferring"
+            self._result = result
+            self._counts["inferences"] += 1
+            self._times.append(time.monotonic())
+
+    def hold(self, reason: str) -> None:
+        """Nothing is published, and this is why."""
+        with self._lock:
+            self._level, self._message = DiagnosticStatus.WARN, f"holding: {reason}"
+
+    def error(self, text: str) -> None:
+        """An inference raised."""
+        with self._lock:
+            self._level, self._message = DiagnosticStatus.ERROR, text
+            self._last_error = text
+            self._counts["errors"] += 1
+
+    def refused(self, topic: str, text: str) -> None:
+        """A message on a topic was not used."""
+        with self._lock:
+            self._counts[f"messages refused on {topic}"] += 1
+            self._last_error = f"{topic}: {text}"
+
+    def to_message(self, stamp, name: str, hardware_id: str, more: dict[str, object]) -> DiagnosticArray:
+        """The diagnostics now.
+
+        Args:
+            stamp: builtin_interfaces/Time.
+            name: of the status.
+            hardware_id: what it is about: the checkpoint.
+            more: further values.
+        """
+        with self._lock:
+            now = time.monotonic()
+            while self._times and now - self._times[0] > RATE_WINDOW_S:
+                self._times.popleft()
+            values = {**more, "rate [Hz]": len(self._times) / RATE_WINDOW_S, **self._counts}
+            if self._result is not None:
+                inference = self._result.inference
+                values |= {
+                    "latency [ms]": inference.total_ms,
+                    "observation age [ms]": self._result.observation_age_ms,
+                    "hit rate": inference.hit_rate,
+                }
+                if inference.decision is not None:
+                    values["similarity"] = inference.decision.similarity
+            values["last error"] = self._last_error
+            status = DiagnosticStatus(
+                level=self._level, name=name, message=self._message, hardware_id=hardware_id
+            )
+        status.values = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = stamp
+        return message
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,163 @@
+"""The inference thread: when all cameras have something new, take a snapshot, infer, hand the result over."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cls_vla_ros.inference import Inference, PolicyServer
+from cls_vla_ros.node.observation_buffer import NotReadyError, ObservationBuffer, Snapshot
+
+POLL_S = 0.1  # how soon the thread sees that it shall stop, while no frames come
+STOP_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """One inference with the observation it was made from.
+
+    Attributes:
+        inference_id: from 1; a gap is an inference that failed or that a reset discarded.
+        snapshot: what it saw.
+        observation_age_ms: age of the oldest source when the inference began, in ROS time.
+        inference: what it made.
+    """
+
+    inference_id: int
+    snapshot: Snapshot
+    observation_age_ms: float
+    inference: Inference
+
+
+class InferenceLoop:
+    """Runs inferences in a thread of its own, so that callbacks only store.
+
+    `reset` and `stop` take the lock under which results are handed over: once they have returned, nothing of an
+    inference that began before them is handed over any more, and they never wait for one to end (`stop` does, but
+    only after that).
+    """
+
+    def __init__(
+        self,
+        server: PolicyServer,
+        buffer: ObservationBuffer,
+        *,
+        now_ns: Callable[[], int],
+        task: str,
+        rate_hz: float,
+        max_age_s: float,
+        on_result: Callable[[Result], None],
+        on_hold: Callable[[str], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        """Prepare; `start` starts.
+
+        Args:
+            server: the policy.
+            buffer: the observations.
+            now_ns: ROS time.
+            task: the instruction.
+            rate_hz: at most this many inferences per second.
+            max_age_s: how old a source may be.
+            on_result: takes an inference of the present episode.
+            on_hold: takes the reason why there is none.
+            on_error: takes an exception of an inference; the loop goes on.
+        """
+        self.rate_hz = rate_hz
+        self.max_age_s = max_age_s
+        self.discarded = 0
+        self._task = task
+        self._server, self._buffer, self._now_ns = server, buffer, now_ns
+        self._on_result, self._on_hold, self._on_error = on_result, on_hold, on_error
+        self._handover = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._inference_id = 0
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread, in a new episode."""
+        self.reset()
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Hand nothing over any more, and end the thread.
+
+        Raises:
+            TimeoutError: the inference under way does not end.
+        """
+        with self._handover:
+            self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(STOP_TIMEOUT_S)
+            if self._thread.is_alive():
+                raise TimeoutError(f"the inference thread did not end within {STOP_TIMEOUT_S:g} s")
+            self._thread = None
+
+    def reset(self) -> int:
+        """Begin a new episode: forget history and observations.
+
+        Returns:
+            The number of the new episode.
+        """
+        with self._handover:
+            self._buffer.clear()
+            return self._server.reset()
+
+    def set_task(self, task: str) -> int | None:
+        """Change the instruction.
+
+        Returns:
+            The number of the new episode; None if the instruction is the same.
+        """
+        if task == self._task:
+            return None
+        self._task = task
+        return self.reset()
+
+    def _run(self) -> None:
+        due = last_frames = time.monotonic()
+        while not self._stopping.is_set():
+            if not self._buffer.wait_for_new_frames(POLL_S):
+                if time.monotonic() - last_frames > self.max_age_s and (missing := self._buffer.missing()):
+                    self._on_hold(missing)
+                continue
+            if self._stopping.wait(max(0.0, due - time.monotonic())):
+                return
+            last_frames = time.monotonic()
+            due = max(due + 1 / self.rate_hz, last_frames)
+            try:
+                self._infer_once()
+            except NotReadyError as reason:
+                self._on_hold(str(reason))
+            except Exception as error:
+                self._on_error(error)
+
+    def _infer_once(self) -> None:
+        with self._handover:  # observation, task and episode belong together
+            episode, task = self._server.episode, self._task
+        began_ns = self._now_ns()
+        snapshot = self._buffer.snapshot(task, began_ns, self.max_age_s)
+        self._inference_id += 1
+        inference = self._server.infer(snapshot.observation, episode)
+        age_ms = (began_ns - snapshot.oldest_source_ns) / 1e6
+        with self._handover:
+            if self._stopping.is_set() or episode != self._server.episode:
+                self.discarded += 1
+                return
+            self._on_result(Result(self._inference_id, snapshot, age_ms, inference))
+
+
+def first_not_finite(inference: Inference, names: list[str]) -> str:
+    """Where the actions hold NaN or infinity, in words; empty if nowhere."""
+    for step, values in enumerate(inference.actions):
+        for name, value in zip(names, values, strict=True):
+            if not math.isfinite(value):
+                return f"the policy made {value} for {name!r} at step {step} of the chunk"
+    return ""

@@ -1,0 +1,116 @@
+"""Joint states to the policy's state vector, and its actions to joint positions: by name, with units.
+
+ROS holds radians and metres (REP 103). lerobot's datasets often hold degrees, or a percentage of each joint's range.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+# What the policy's number is of the ROS number, where no joint range is needed.
+SCALES = {"": 1.0, "rad": 1.0, "m": 1.0, "deg": 180.0 / math.pi}
+# What the policy's number is at the lower and at the upper end of the joint's range.
+RANGES = {"percent": (0.0, 100.0), "signed_percent": (-100.0, 100.0)}
+UNITS = (*SCALES, *RANGES)
+
+
+class JointStateError(ValueError):
+    """A joint state that cannot be used; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class UnitMap:
+    """ros = (policy - offset) / scale, for each joint or action value.
+
+    Attributes:
+        scale: (S,) or (A,) float64, policy units per ROS unit.
+        offset: likewise, in policy units.
+    """
+
+    scale: np.ndarray
+    offset: np.ndarray
+
+    @classmethod
+    def of(cls, names: list[str], units: list[str], lower: list[float], upper: list[float]) -> "UnitMap":
+        """Build it from the parameters.
+
+        Args:
+            names: of the joints or action values.
+            units: the policy's unit of each: "rad", "m", "deg", "percent" (0 at `lower`, 100 at `upper`),
+                "signed_percent" (-100 and 100), or "" for a value without unit.
+            lower: each joint's lower end in ROS units; needed for the percentages alone, else empty.
+            upper: its upper end.
+
+        Raises:
+            ValueError: lists of unequal length, an unknown unit, or a range that is missing or empty.
+        """
+        if len(units) != len(names):
+            raise ValueError(f"there are {len(names)} names but {len(units)} units: give each name its unit")
+        for unit in units:
+            if unit not in UNITS:
+                raise ValueError(f"unknown unit {unit!r}: expected one of {', '.join(map(repr, UNITS))}")
+        if any(unit in RANGES for unit in units) and not len(lower) == len(upper) == len(names):
+            raise ValueError(
+                f"the units {sorted(RANGES)} need the range of each joint: lower and upper must have {len(names)} "
+                f"values each, got {len(lower)} and {len(upper)}"
+            )
+        scale, offset = np.ones(len(names)), np.zeros(len(names))
+        for i, unit in enumerate(units):
+            if unit in SCALES:
+                scale[i] = SCALES[unit]
+                continue
+            if not lower[i] < upper[i]:
+                raise ValueError(f"the range of {names[i]!r} is empty: lower {lower[i]}, upper {upper[i]}")
+            at_lower, at_upper = RANGES[unit]
+            scale[i] = (at_upper - at_lower) / (upper[i] - lower[i])
+            offset[i] = at_lower - scale[i] * lower[i]
+        return cls(scale, offset)
+
+    def to_policy(self, values: np.ndarray) -> np.ndarray:
+        """(..., S) in ROS units to (..., S) in policy units."""
+        return values * self.scale + self.offset
+
+    def to_ros(self, values: np.ndarray) -> np.ndarray:
+        """(..., A) in policy units to (..., A) in ROS units."""
+        return (values - self.offset) / self.scale
+
+
+def ros_unit(unit: str) -> str:
+    """The ROS unit of a value whose unit in the policy is `unit`, for ActionChunk.units."""
+    return {"deg": "rad", "percent": "rad or m", "signed_percent": "rad or m"}.get(unit, unit)
+
+
+def positions_by_name(message, wanted: list[str], *, allow_partial: bool) -> dict[str, float]:
+    """The positions of the wanted joints in a sensor_msgs/JointState.
+
+    Args:
+        message: any object with its fields.
+        wanted: names of joints.
+        allow_partial: whether a message may lack some of them (drivers that publish arm and gripper apart).
+
+    Returns:
+        Position by name, in rad or m.
+
+    Raises:
+        JointStateError: empty, arrays of unequal length, a name twice, NaN or infinity, or a joint missing.
+    """
+    names, positions = list(message.name), message.position
+    if not names:
+        raise JointStateError("the JointState is empty: it names no joints")
+    if len(positions) != len(names):
+        raise JointStateError(f"the JointState has {len(names)} names but {len(positions)} positions")
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise JointStateError(f"the JointState names {twice} more than once")
+    found = {name: float(position) for name, position in zip(names, positions, strict=True) if name in wanted}
+    missing = [name for name in wanted if name not in found]
+    if missing and not allow_partial:
+        raise JointStateError(
+            f"the JointState lacks the joints {missing}; it has {names}. If several drivers publish parts of the "
+            "joints on one topic, set state.allow_partial"
+        )
+    not_finite = [name for name, position in found.items() if not math.isfinite(position)]
+    if not_finite:
+        raise JointStateError(f"the JointState has NaN or infinity for {not_finite}")
+    return found

@@ -1,0 +1,102 @@
+"""From a result to the messages that the node publishes."""
+
+import math
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from cls_vla_ros.inference import GateDecision
+from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.node.inference_loop import Result
+from cls_vla_ros.node.joints import ros_unit
+from cls_vla_ros.node.settings import ActionSettings
+
+NS = 10**9
+
+
+def to_time(ns: int) -> Time:
+    return Time(sec=ns // NS, nanosec=ns % NS)
+
+
+def to_duration(seconds: float) -> Duration:
+    ns = round(seconds * NS)
+    return Duration(sec=ns // NS, nanosec=ns % NS)
+
+
+def to_scene_change(result: Result, threshold: float) -> SceneChange:
+    """What the gate saw.
+
+    Args:
+        result: of one inference.
+        threshold: the present one, published where the gate did not run.
+    """
+    inference = result.inference
+    decision = inference.decision
+    message = SceneChange()
+    message.header.stamp = to_time(result.snapshot.newest_frame_ns)
+    message.inference_id = result.inference_id
+    message.episode = inference.episode
+    message.evaluated = decision is not None
+    message.has_history = decision is not None and decision.has_history
+    message.similarity = decision.similarity if decision else math.nan
+    message.threshold = decision.threshold if decision else threshold
+    message.should_cache = decision is not None and decision.should_cache
+    message.scene_changed = decision is not None and decision.scene_changed
+    message.reason = reason(decision)
+    message.hit_rate = inference.hit_rate
+    message.prefix_ms = inference.prefix_ms
+    message.denoise_ms = inference.denoise_ms
+    message.total_ms = inference.total_ms
+    message.observation_age_ms = result.observation_age_ms
+    return message
+
+
+def reason(decision: GateDecision | None) -> int:
+    """Why the prefix was computed."""
+    if decision is None:
+        return SceneChange.REASON_GATE_OFF
+    return SceneChange.REASON_REUSE_OFF if decision.has_history else SceneChange.REASON_NO_HISTORY
+
+
+def to_action_chunk(result: Result, actions: np.ndarray, settings: ActionSettings) -> ActionChunk:
+    """The chunk.
+
+    Args:
+        result: of one inference.
+        actions: (T, A) in ROS units, finite.
+        settings: names, units and step time.
+    """
+    message = ActionChunk()
+    message.header.stamp = to_time(result.snapshot.newest_frame_ns)
+    message.inference_id = result.inference_id
+    message.episode = result.inference.episode
+    message.names = settings.names
+    message.units = [ros_unit(unit) for unit in settings.units]
+    message.dt = settings.dt_s
+    message.chunk_size, message.action_dim = actions.shape
+    message.data = actions.reshape(-1).tolist()
+    return message
+
+
+def to_joint_trajectory(result: Result, actions: np.ndarray, settings: ActionSettings) -> JointTrajectory:
+    """The chunk for ros2_control's joint_trajectory_controller.
+
+    Action k is the position commanded at stamp + k dt, as in the recording that the policy learned from; the arm is
+    there one step later, so that is the time of its point.
+
+    Args:
+        result: of one inference.
+        actions: (T, A) joint positions in rad and m, finite.
+        settings: names and step time.
+    """
+    message = JointTrajectory()
+    message.header.stamp = to_time(result.snapshot.newest_frame_ns)
+    message.joint_names = settings.names
+    message.points = [
+        JointTrajectoryPoint(
+            positions=positions.tolist(), time_from_start=to_duration((step + 1) * settings.dt_s)
+        )
+        for step, positions in enumerate(actions)
+    ]
+    return message

@@ -1,0 +1,100 @@
+"""The other side of the policy node: drives its lifecycle, calls reset, and receives what it publishes."""
+
+import threading
+from collections.abc import Callable
+
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.node.connections import OUTPUT_QOS
+
+POLICY_NODE = "cls_vla_policy"
+TRANSITIONS = {
+    "configure": Transition.TRANSITION_CONFIGURE,
+    "activate": Transition.TRANSITION_ACTIVATE,
+    "deactivate": Transition.TRANSITION_DEACTIVATE,
+    "cleanup": Transition.TRANSITION_CLEANUP,
+}
+
+
+class PolicyClient:
+    """A node of its own, spun in a thread; use it as a context manager."""
+
+    def __init__(
+        self,
+        on_scene_change: Callable[[SceneChange], None],
+        on_action_chunk: Callable[[ActionChunk], None],
+        *,
+        name: str = "cls_vla_client",
+    ) -> None:
+        """Connect.
+
+        Args:
+            on_scene_change: called in the client's thread.
+            on_action_chunk: likewise.
+            name: of the client's node.
+        """
+        self.node = Node(name)
+        self.node.create_subscription(SceneChange, "scene_change", on_scene_change, OUTPUT_QOS)
+        self.node.create_subscription(ActionChunk, "action_chunk", on_action_chunk, OUTPUT_QOS)
+        self._change_state = self.node.create_client(ChangeState, f"{POLICY_NODE}/change_state")
+        self._reset = self.node.create_client(Trigger, "reset")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, name="client", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "PolicyClient":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+        self.node.destroy_node()
+
+    def transition(self, name: str, timeout_s: float) -> None:
+        """Bring the policy node through a lifecycle transition.
+
+        Args:
+            name: configure, activate, deactivate or cleanup.
+            timeout_s: how long it may take, its start included.
+
+        Raises:
+            RuntimeError: it failed; the node's log says why.
+            TimeoutError: it did not answer.
+        """
+        request = ChangeState.Request(transition=Transition(id=TRANSITIONS[name]))
+        if not self._call(self._change_state, request, timeout_s).success:
+            raise RuntimeError(f"{name} failed: the reason is in the node's log")
+
+    def reset(self, timeout_s: float) -> str:
+        """Call the reset service.
+
+        Returns:
+            Its message.
+
+        Raises:
+            TimeoutError: it did not answer.
+        """
+        return self._call(self._reset, Trigger.Request(), timeout_s).message
+
+    def _call(self, client, request, timeout_s: float):
+        if not client.wait_for_service(timeout_s):
+            raise TimeoutError(f"no service {client.srv_name} within {timeout_s:g} s: does the policy node run?")
+        answered = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: answered.set())
+        if not answered.wait(timeout_s):
+            raise TimeoutError(f"{client.srv_name} did not answer within {timeout_s:g} s")
+        return future.result()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except (ExternalShutdownException, rclpy.executors.ShutdownException):
+            pass

@@ -1,0 +1,115 @@
+"""What the node's parameters say, as plain values: the mapping from topics to policy features, and the limits."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """One camera.
+
+    Attributes:
+        name: its name in the parameters.
+        topic: relative to the node's namespace.
+        transport: "raw" (sensor_msgs/Image) or "compressed" (sensor_msgs/CompressedImage).
+        feature: the policy's name for its pictures, such as "observation.images.front".
+    """
+
+    name: str
+    topic: str
+    transport: str
+    feature: str
+
+
+@dataclass(frozen=True)
+class StateSettings:
+    """The joints that make observation.state.
+
+    Attributes:
+        topic: of sensor_msgs/JointState.
+        joints: their names, in the policy's order.
+        units: the policy's unit of each; see `joints.UNITS`.
+        lower: lower end of each joint's range, rad or m; for the percentage units alone.
+        upper: upper end.
+        allow_partial: whether a message may lack some of the joints.
+    """
+
+    topic: str
+    joints: list[str]
+    units: list[str]
+    lower: list[float]
+    upper: list[float]
+    allow_partial: bool
+
+
+@dataclass(frozen=True)
+class ActionSettings:
+    """What the policy's actions are.
+
+    Attributes:
+        kind: "joint_positions" (then joint_trajectory is published) or "other".
+        names: of each action value; the joints' names where they are joint positions.
+        units: the policy's unit of each.
+        lower: lower end of each joint's range, rad or m; for the percentage units alone.
+        upper: upper end.
+        dt_s: time between two steps of a chunk.
+    """
+
+    kind: str
+    names: list[str]
+    units: list[str]
+    lower: list[float]
+    upper: list[float]
+    dt_s: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is read once, when the node is configured.
+
+    Attributes:
+        policy_path: a checkpoint's directory, a hub id, or "demo".
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        seed: of the denoising noise; None for another one every time.
+        cameras: one for each picture that the policy takes.
+        state: the joints of observation.state.
+        action: the actions.
+    """
+
+    policy_path: str
+    device: str
+    seed: int | None
+    cameras: list[CameraSettings]
+    state: StateSettings
+    action: ActionSettings
+
+
+def check_against_policy(settings: Settings, policy_config) -> None:
+    """Does the mapping fit the checkpoint?
+
+    Args:
+        settings: from the parameters.
+        policy_config: the loaded policy's CLSSmolVLAConfig.
+
+    Raises:
+        ValueError: a picture that the policy takes has no camera, or the reverse, or the sizes of state or action
+            differ. The text has the names of both sides.
+    """
+    pictures = {name for name in policy_config.image_features if ".empty_camera_" not in name}
+    mapped = {camera.feature for camera in settings.cameras}
+    if mapped != pictures:
+        raise ValueError(
+            f"the policy takes the pictures {sorted(pictures)}, but the cameras are mapped to {sorted(mapped)}: give "
+            "each of the policy's pictures one camera, with camera.<name>.feature"
+        )
+    state_size = policy_config.robot_state_feature.shape[0] if policy_config.robot_state_feature else 0
+    if len(settings.state.joints) != state_size:
+        raise ValueError(
+            f"the policy's observation.state has {state_size} values, but state.joints names "
+            f"{len(settings.state.joints)}: {settings.state.joints}"
+        )
+    action_size = policy_config.action_feature.shape[0]
+    if len(settings.action.names) != action_size:
+        raise ValueError(
+            f"the policy's action has {action_size} values, but action.names names {len(settings.action.names)}: "
+            f"{settings.action.names}"
+        )

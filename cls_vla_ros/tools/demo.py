@@ -1,0 +1,155 @@
+"""`make demo`: the real node on a real recording over real topics, with a report and a picture.
+
+It starts the lifecycle node as a process of its own, plays bags/demo to it at recording speed, resets once in the
+middle through the service, and leaves report.json, similarity.png and node.log in the output folder.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Its own corner of the network, chosen before rclpy starts: a demo must not drive somebody's robot.
+os.environ.setdefault("ROS_DOMAIN_ID", "87")
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+import rclpy  # noqa: E402
+from ament_index_python.packages import get_package_prefix  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.progress import BarColumn, Progress, TextColumn  # noqa: E402
+
+from cls_vla_ros.msg import ActionChunk, SceneChange  # noqa: E402
+from cls_vla_ros.node.bag_player import BagPlayer  # noqa: E402
+from cls_vla_ros.node.demo_policy import share  # noqa: E402
+from cls_vla_ros.node.policy_client import PolicyClient  # noqa: E402
+from cls_vla_ros.tools.demo_report import UNTRAINED, Recorded, decision_of, draw, make_report  # noqa: E402
+
+CONFIGURE_TIMEOUT_S = 120.0
+ANSWER_TIMEOUT_S = 20.0
+LOG_LINES_ON_FAILURE = 20
+
+
+@dataclass
+class Run:
+    """What came back while the recording played."""
+
+    scene_changes: list[SceneChange] = field(default_factory=list)
+    chunks: list[ActionChunk] = field(default_factory=list)
+    reset_ns: int = 0  # ROS time at which the reset was called
+
+
+def main() -> None:
+    """Run the demo; exit 1 with the reason and the end of the node's log if something is not as it should be."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("demo_output"), help="output folder (default demo_output)")
+    parser.add_argument("--bag", type=Path, default=share("bags", "demo"), help="recording (default: the demo's)")
+    parser.add_argument("--params-file", type=Path, default=share("config", "demo.yaml"), help="parameters of the node")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    log = args.out / "node.log"
+    console = Console()
+    rclpy.init()
+    try:
+        with policy_node(args.params_file, log) as process:
+            run, player = play(args.bag, console)
+        if process.returncode != 0:
+            raise RuntimeError(f"the node ended with exit code {process.returncode} after SIGINT; expected 0")
+        labels_file = Path(f"{args.bag}.labels.json")
+        labels = json.loads(labels_file.read_text()) if labels_file.is_file() else {}
+        recorded = Recorded(run.scene_changes, run.chunks, run.reset_ns, player.start_ns, labels.get("events", []))
+        report = make_report(recorded, args.bag)
+        (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+        draw(recorded, args.out / "similarity.png")
+        if report["problems"]:
+            raise RuntimeError("; ".join(report["problems"]))
+    except (OSError, RuntimeError, ValueError) as error:
+        tail = log.read_text().splitlines()[-LOG_LINES_ON_FAILURE:] if log.is_file() else []
+        sys.exit("\n".join([*tail, f"demo: {error} (the lines above are the end of {log})"]))
+    finally:
+        rclpy.try_shutdown()
+    summary = report["summary"]
+    console.print(
+        f"{summary['inferences']} inferences, {summary['scene_changes']} scene changes, 1 reset; "
+        f"median latency {summary['latency_ms']['median']:.0f} ms on {report['device']}"
+    )
+    console.print(f"[yellow]{UNTRAINED}[/yellow]")
+    console.print(f"report and picture: {args.out / 'report.json'}, {args.out / 'similarity.png'}")
+
+
+@contextmanager
+def policy_node(params_file: Path, log: Path):
+    """The lifecycle node as a process; SIGINT at the end."""
+    executable = Path(get_package_prefix("cls_vla_ros"), "lib", "cls_vla_ros", "policy_node")
+    command = [sys.executable, str(executable), "--ros-args", "--params-file", str(params_file)]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, "-p", "use_sim_time:=true"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={"OMP_NUM_THREADS": "1", **os.environ},  # half a million weights are too few to share out
+        )
+        try:
+            yield process
+            process.send_signal(signal.SIGINT)
+            process.wait(ANSWER_TIMEOUT_S)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def play(bag: Path, console: Console) -> tuple[Run, BagPlayer]:
+    """Configure and activate the node, play the recording to it, reset in the middle."""
+    run = Run()
+    columns = TextColumn("{task.completed:4.1f} s of {task.total:.1f} s"), BarColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=console) as progress:
+        bar = None
+        start_ns = 0
+
+        def on_scene_change(message: SceneChange) -> None:
+            run.scene_changes.append(message)
+            stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            line = (
+                f"{(stamp_ns - start_ns) / 1e9:5.2f} s   similarity {message.similarity:6.3f}   "
+                f"{decision_of(message):13}   {message.total_ms:4.0f} ms"
+            )
+            progress.console.print(line, highlight=False)
+            progress.update(bar, description=decision_of(message))
+
+        with PolicyClient(on_scene_change, run.chunks.append, name="demo") as client:
+            console.print("starting the node and loading the policy ...")
+            client.transition("configure", CONFIGURE_TIMEOUT_S)
+            client.transition("activate", ANSWER_TIMEOUT_S)
+            console.print(f"[yellow]{UNTRAINED}[/yellow]")
+            player = BagPlayer(client.node, bag)
+            start_ns = player.start_ns
+            bar = progress.add_task("", total=player.duration_s)
+            if not player.wait_for_subscribers(ANSWER_TIMEOUT_S):
+                raise RuntimeError("the node does not subscribe to the recording's topics: see its params file")
+            middle_ns = player.start_ns + int(player.duration_s / 2 * 1e9)
+            middle = threading.Event()
+
+            def on_time(stamp_ns: int) -> None:
+                progress.update(bar, completed=(stamp_ns - start_ns) / 1e9)
+                if stamp_ns >= middle_ns and not middle.is_set():
+                    run.reset_ns = stamp_ns
+                    middle.set()
+
+            def reset_in_the_middle() -> None:
+                if middle.wait(player.duration_s + ANSWER_TIMEOUT_S):
+                    progress.console.print(f"reset: {client.reset(ANSWER_TIMEOUT_S)}", highlight=False)
+
+            resetter = threading.Thread(target=reset_in_the_middle, daemon=True)
+            resetter.start()
+            player.play(on_time=on_time)
+            progress.update(bar, completed=player.duration_s)
+            resetter.join(ANSWER_TIMEOUT_S)
+            client.transition("deactivate", ANSWER_TIMEOUT_S)
+            player.close()
+    return run, player

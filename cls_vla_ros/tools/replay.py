@@ -1,0 +1,64 @@
+"""`ros2 run cls_vla_ros replay BAG`: play a rosbag2 recording into a running policy node, with /clock.
+
+Start the node with use_sim_time; `ros2 launch cls_vla_ros replay.launch.py` does both. Where rosbag2 is installed,
+`ros2 bag play --clock 100 BAG` does the same.
+"""
+
+import argparse
+import sys
+import threading
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.utilities import remove_ros_args
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cls_vla_ros.node.bag_player import BagPlayer
+
+SUBSCRIBER_TIMEOUT_S = 10.0
+
+
+def parse_args(args: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="replay", description="Play a rosbag2 recording with /clock.")
+    parser.add_argument("bag", type=Path, help="rosbag2 directory (MCAP or SQLite)")
+    parser.add_argument("--rate", type=float, default=1.0, help="2 plays twice as fast (default 1)")
+    parser.add_argument("--loop", action="store_true", help="begin again at the end; the node sees time jump back")
+    parsed = parser.parse_args(remove_ros_args(args)[1:])
+    if not parsed.rate > 0:
+        parser.error(f"--rate must be above 0, got {parsed.rate}")
+    return parsed
+
+
+def main() -> None:
+    """Play; exit 1 with the reason if that is not possible."""
+    args = parse_args(sys.argv)
+    rclpy.init(args=sys.argv)
+    node = rclpy.create_node("replay")
+    try:
+        player = BagPlayer(node, args.bag)
+        if not player.wait_for_subscribers(SUBSCRIBER_TIMEOUT_S):
+            node.get_logger().warning("nobody subscribes to the recording's topics; playing all the same")
+        _play(player, args.bag, args.rate, args.loop)
+    except (OSError, ValueError) as error:
+        sys.exit(f"replay: {error}")
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _play(player: BagPlayer, bag: Path, rate: float, loop: bool) -> None:
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.1f} s"), TimeElapsedColumn()
+    with Progress(*columns) as progress:
+        bar = progress.add_task(f"playing {bag.name}", total=player.duration_s)
+        # rclpy's signal handler shuts the context down; playing then ends by itself.
+        stop = threading.Event()
+        rclpy.get_default_context().on_shutdown(stop.set)
+        while True:
+            player.play(
+                rate=rate, stop=stop, on_time=lambda ns: progress.update(bar, completed=(ns - player.start_ns) / 1e9)
+            )
+            if not loop or stop.is_set():
+                return
