@@ -1,9 +1,10 @@
-# Source this for the environment of `make`: the virtual environment, and the built package in it.
-#   . dev/env.sh && policy_node --help
-root=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)
-. "$root/.venv/bin/activate"
-export AMENT_PREFIX_PATH="$root/install/cls_vla_ros:$root/.venv"
-export PYTHONPATH="$root/install/cls_vla_ros/lib/python3.12/site-packages"
-export LD_LIBRARY_PATH="$root/install/cls_vla_ros/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-export PATH="$root/install/cls_vla_ros/lib/cls_vla_ros:$PATH"
-unset root
+# Source this in a shell for the environment of `make`: the virtual environment and the package built in it.
+#   . dev/env.sh && policy_node --ros-args --params-file config/demo.yaml
+# It replaces the variables of a ROS that is sourced already: its packages do not mix with the wheels.
+_root=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)
+export PATH="$_root/.venv/bin:$_root/install/cls_vla_ros/lib/cls_vla_ros:$PATH"
+export AMENT_PREFIX_PATH="$_root/install/cls_vla_ros:$_root/.venv"
+export PYTHONPATH="$_root/install/cls_vla_ros/lib/python3.12/site-packages"
+export LD_LIBRARY_PATH="$_root/install/cls_vla_ros/lib"
+export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
+unset CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO _root

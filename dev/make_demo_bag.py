@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Make bags/demo from a recording of make_sim_bag.py: the front camera at half size, all else as it is.
+"""Make bags/demo from a recording: the front camera at half size, all else as it is.
 
     python dev/make_demo_bag.py RECORDING bags/demo
 
-RECORDING.labels.json lies beside the recording; bags/demo.labels.json gets its events, and the mean and standard
-deviation of joint positions and expert actions, with which the demo's policy is normalised.
+RECORDING.labels.json lies beside the recording; bags/demo.labels.json gets its events, and the
+mean and standard deviation of joint positions and expert actions, with which the demo's policy is
+normalised.
 """
 
 import argparse
@@ -21,7 +22,9 @@ FRONT, JOINTS, ACTION = "/front_camera/image_raw", "/joint_states", "/expert_act
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("recording", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
@@ -31,7 +34,10 @@ def main() -> None:
     writer = Writer(args.out, version=9, storage_plugin=StoragePlugin.MCAP)
     writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
     with AnyReader([args.recording], default_typestore=store) as bag, writer as out:
-        topics = {c.topic: out.add_connection(c.topic, c.msgtype, typestore=store) for c in bag.connections}
+        topics = {
+            c.topic: out.add_connection(c.topic, c.msgtype, typestore=store)
+            for c in bag.connections
+        }
         for connection, stamp, raw in bag.messages():
             topic = connection.topic
             message = store.deserialize_cdr(raw, connection.msgtype)
@@ -56,9 +62,14 @@ def half_size(message, store):
     smaller = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     height, width = smaller.shape[:2]
     return store.types["sensor_msgs/msg/Image"](
-        header=message.header, height=height, width=width, encoding=message.encoding,
-        is_bigendian=message.is_bigendian, step=width * 3, data=smaller.reshape(-1),
-    )  # fmt: skip
+        header=message.header,
+        height=height,
+        width=width,
+        encoding=message.encoding,
+        is_bigendian=message.is_bigendian,
+        step=width * 3,
+        data=smaller.reshape(-1),
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Start the lifecycle node cls_vla_policy, configured and activated.
 
-Without arguments it runs the demo's random policy with the demo's topics, so that a first launch always works.
+Without arguments it runs the demo's random policy with the demo's topics, so that a first launch
+always works.
 """
 
 from launch import LaunchDescription
@@ -33,21 +34,32 @@ OVERRIDES = {"policy_path": "policy.path", "device": "policy.device", "task": "t
 
 
 def generate_launch_description() -> LaunchDescription:
-    arguments = [DeclareLaunchArgument(name, default_value=d, description=text) for name, d, text in ARGUMENTS]
+    arguments = [
+        DeclareLaunchArgument(name, default_value=d, description=text)
+        for name, d, text in ARGUMENTS
+    ]
     return LaunchDescription([*arguments, OpaqueFunction(function=start_node)])
 
 
 def start_node(context) -> list:
-    """The node, and on autostart its way to active. A function, because an argument overrides only when given."""
+    """The node, and on autostart its way to active.
+
+    A function, because an argument that is not given must not override the params file.
+    """
     given = {argument: LaunchConfiguration(argument).perform(context) for argument in OVERRIDES}
-    overrides = {OVERRIDES[a]: ParameterValue(value, value_type=str) for a, value in given.items() if value}
+    overrides = {
+        OVERRIDES[a]: ParameterValue(value, value_type=str) for a, value in given.items() if value
+    }
     use_sim_time = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
     node = LifecycleNode(
         package=PACKAGE,
         executable="policy_node",
         name="cls_vla_policy",
         namespace=LaunchConfiguration("namespace"),
-        parameters=[LaunchConfiguration("params_file"), {**overrides, "use_sim_time": use_sim_time}],
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {**overrides, "use_sim_time": use_sim_time},
+        ],
         output="screen",
         emulate_tty=True,
     )

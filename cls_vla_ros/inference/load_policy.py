@@ -39,8 +39,10 @@ def load_policy(
         policy = CLSSmolVLAPolicy.from_pretrained(path, config=config)
     except (HfHubHTTPError, LocalEntryNotFoundError, ConnectionError) as error:
         raise FileNotFoundError(
-            f"the checkpoint {path} is not a directory here, and it or its VLM ({error}) could not be had from the "
-            "hub. Without a network, copy the checkpoint here and put its VLM's folder beside its weights (README)"
+            f"the checkpoint {path} is not a directory here, and it or its VLM ({error}) could "
+            "not be had from the "
+            "hub. Without a network, copy the checkpoint here and put its VLM's folder beside its "
+            "weights (README)"
         ) from error
     _check_has_processors(path)
     preprocessor, postprocessor = make_pre_post_processors(
@@ -65,10 +67,13 @@ def choose_device(device: str) -> str:
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"unknown device {device!r}: expected auto, cpu, cuda or cuda:N") from error
+        raise ValueError(
+            f"unknown device {device!r}: expected auto, cpu, cuda or cuda:N"
+        ) from error
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"the device {device!r} is not here: torch sees {torch.cuda.device_count()} CUDA devices. Use device "
+            f"the device {device!r} is not here: torch sees {torch.cuda.device_count()} CUDA "
+            "devices. Use device "
             "'auto' or 'cpu', or check the NVIDIA driver with nvidia-smi"
         )
     return device
@@ -79,7 +84,8 @@ def _check_has_processors(path: str | Path) -> None:
     name = f"{POLICY_PREPROCESSOR_DEFAULT_NAME}.json"
     if isinstance(path, Path) and not (path / name).is_file():
         raise FileNotFoundError(
-            f"the checkpoint {path} has no {name}: without it the observation cannot be normalised as in training. "
+            f"the checkpoint {path} has no {name}: without it the observation cannot be "
+            "normalised as in training. "
             "It was saved by an older lerobot: convert it once with lerobot's own "
             "`python -m lerobot.processor.migrate_policy_normalization --pretrained-path ...`"
         )

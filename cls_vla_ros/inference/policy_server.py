@@ -24,7 +24,8 @@ class Observation:
     """What a robot sees and feels at one time.
 
     Attributes:
-        images: the pictures by feature name ("observation.images.front"), each (height, width, 3) uint8 RGB.
+        images: the pictures by feature name ("observation.images.front"), each (height, width, 3)
+            uint8 RGB.
         state: (S,) float32, in the units that the policy was trained with.
         task: the instruction, in words.
     """
@@ -39,11 +40,14 @@ class Inference:
     """What one inference made, and how.
 
     Attributes:
-        episode: the episode it began in. If it is no longer the server's, a reset came meanwhile: discard it.
-        actions: (T, A) float64, in the units that the policy was trained with; may hold NaN if the policy made it.
+        episode: the episode it began in. If it is no longer the server's, a reset came meanwhile:
+            discard it.
+        actions: (T, A) float64, in the units that the policy was trained with; may hold NaN if the
+            policy made it.
         decision: the gate's; None if the policy has no CLS head.
         obs_cls_out: (1, N, H) float32 on the policy's device; None if the policy has no CLS head.
-        hit_rate: share of the last 100 decisions of the episode that said should_cache; NaN if there was none.
+        hit_rate: share of the last 100 decisions of the episode that said should_cache; NaN if
+            there was none.
         prefix_ms: time of the vision-language prefix.
         denoise_ms: time of the denoising loop.
         total_ms: both, and the pre- and post-processing.
@@ -75,8 +79,9 @@ class _Session:
 class PolicyServer:
     """Runs a policy and keeps the history of the robot that uses it. Thread-safe.
 
-    Lock order: `_inference_lock` (held for a whole inference), then `_session_lock` (held for moments). `reset`
-    takes only the second, so it never waits for an inference; one that is under way then ends in an old episode.
+    Lock order: `_inference_lock` (held for a whole inference), then `_session_lock` (held for
+    moments). `reset` takes only the second, so it never waits for an inference; one that is under
+    way then ends in an old episode.
     """
 
     def __init__(
@@ -98,7 +103,9 @@ class PolicyServer:
         self.policy = policy
         self._preprocessor = preprocessor
         self._postprocessor = postprocessor
-        self._noise = torch.Generator()  # on the CPU, so that a seed means the same on every device
+        self._noise = (
+            torch.Generator()
+        )  # on the CPU, so that a seed means the same on every device
         if seed is None:
             self._noise.seed()
         else:
@@ -115,7 +122,7 @@ class PolicyServer:
 
     @property
     def threshold(self) -> float:
-        """The gate's similarity threshold; may be set at any time, and holds from the next evaluation on."""
+        """The gate's similarity threshold; a new one holds from the next evaluation on."""
         return self._session.gate.threshold
 
     @threshold.setter
@@ -136,12 +143,13 @@ class PolicyServer:
             return self._session.episode
 
     def infer(self, observation: Observation, episode: int | None = None) -> Inference:
-        """Compute a chunk of actions, and whether the scene is as the previous inference predicted.
+        """Compute a chunk of actions, and whether the scene is as predicted.
 
         Args:
             observation: with a picture for each camera of the policy, and a state of its size.
-            episode: the episode that the observation was taken in; the present one if None. If a reset has come
-                since, the inference is one of the past: it leaves no trace in the history.
+            episode: the episode that the observation was taken in; the present one if None. If a
+                reset has come since, the inference is one of the past: it leaves no trace in the
+                history.
 
         Raises:
             ValueError: the observation is not what the policy takes. Nothing has changed then.
@@ -180,8 +188,10 @@ class PolicyServer:
             total_ms=(time.perf_counter() - started) * 1e3,
         )
 
-    def _judge(self, obs_cls_out: Tensor | None, episode: int) -> tuple[GateDecision | None, float]:
-        """Let the gate decide, and make this inference its history unless a reset came meanwhile."""
+    def _judge(
+        self, obs_cls_out: Tensor | None, episode: int
+    ) -> tuple[GateDecision | None, float]:
+        """Let the gate decide; then this inference is its history, unless a reset came."""
         if obs_cls_out is None:
             return None, math.nan
         with self._session_lock:
@@ -193,7 +203,9 @@ class PolicyServer:
 
     def _preprocess(self, observation: Observation) -> dict[str, Tensor]:
         arrays = {OBS_STATE: observation.state, **observation.images}
-        batch = prepare_observation_for_inference(arrays, torch.device(self._device), observation.task)
+        batch = prepare_observation_for_inference(
+            arrays, torch.device(self._device), observation.task
+        )
         return self._preprocessor(batch)
 
     def _draw_noise(self) -> Tensor:
@@ -215,17 +227,24 @@ class PolicyServer:
         wanted = [name for name in config.image_features if ".empty_camera_" not in name]
         if set(observation.images) != set(wanted):
             raise ValueError(
-                f"the observation has the pictures {sorted(observation.images)}, the policy takes {sorted(wanted)}"
+                f"the observation has the pictures {sorted(observation.images)}, the policy takes "
+                f"{sorted(wanted)}"
             )
         for name, image in observation.images.items():
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            if (
+                image.dtype != np.uint8
+                or image.ndim != 3
+                or image.shape[2] != 3
+                or 0 in image.shape
+            ):
                 raise ValueError(
                     f"{name} must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}"
                 )
         shape = tuple(config.robot_state_feature.shape)
         if observation.state.shape != shape or observation.state.dtype != np.float32:
             raise ValueError(
-                f"the state must be {shape} float32, got {observation.state.shape} {observation.state.dtype}"
+                f"the state must be {shape} float32, got {observation.state.shape} "
+                f"{observation.state.dtype}"
             )
         if not np.isfinite(observation.state).all():
             raise ValueError(f"the state holds NaN or infinity: {observation.state.tolist()}")

@@ -1,4 +1,7 @@
-"""Plays a rosbag2 recording to its topics, with /clock, in pure Python: there is no rosbag2 on the package index."""
+"""Plays a rosbag2 recording to its topics, with /clock.
+
+In pure Python, because there is no rosbag2 on the package index.
+"""
 
 import importlib
 import threading
@@ -16,14 +19,16 @@ from rosgraph_msgs.msg import Clock
 from cls_vla_ros.node.messages import to_time
 
 CLOCK_PERIOD_S = 0.01
-# Half a second after the first subscriber was seen, discovery has found the others on a quiet machine.
+# Half a second after the first subscriber was seen, discovery has found the others on a quiet
+# machine.
 SETTLE_S = 0.5
 
 
 class BagPlayer:
     """One recording, played with its own time as ROS time.
 
-    Topics lose their leading slash, so that they are in the node's namespace: at the root nothing changes.
+    Topics lose their leading slash, so that they are in the node's namespace: at the root nothing
+    changes.
 
     Attributes:
         start_ns: stamp of the first message, ROS time.
@@ -51,10 +56,14 @@ class BagPlayer:
         self._publishers: dict[str, Publisher] = {}
         for connection in self._reader.connections:
             if (kind := _message_class(connection.msgtype)) is None:
-                node.get_logger().warning(f"{connection.topic} is not played: {connection.msgtype} is not installed")
+                node.get_logger().warning(
+                    f"{connection.topic} is not played: {connection.msgtype} is not installed"
+                )
                 continue
             name = connection.topic.lstrip("/")
-            self._publishers[connection.topic] = node.create_publisher(kind, name, QoSProfile(depth=10))
+            self._publishers[connection.topic] = node.create_publisher(
+                kind, name, QoSProfile(depth=10)
+            )
         if not self._publishers:
             raise ValueError(f"{bag} has nothing to play: none of its message types is installed")
 
@@ -65,7 +74,9 @@ class BagPlayer:
             Whether somebody does; False after the timeout.
         """
         deadline = time.monotonic() + timeout_s
-        while not any(publisher.get_subscription_count() for publisher in self._publishers.values()):
+        while not any(
+            publisher.get_subscription_count() for publisher in self._publishers.values()
+        ):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
@@ -73,7 +84,11 @@ class BagPlayer:
         return True
 
     def play(
-        self, *, rate: float = 1.0, on_time: Callable[[int], None] | None = None, stop: threading.Event | None = None
+        self,
+        *,
+        rate: float = 1.0,
+        on_time: Callable[[int], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         """Play from start to end; returns when it is over.
 

@@ -1,4 +1,4 @@
-"""The topics, the service and the timer of a configured node: made together, destroyed together."""
+"""Topics, service and timer of a configured node: made and destroyed together."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,10 @@ class Handlers:
 
 
 class Connections:
-    """All names are relative, so that a namespace holds a whole robot; /diagnostics is absolute by convention.
+    """What a configured node hears and says.
+
+    All names are relative, so that a namespace holds a whole robot; /diagnostics is absolute by
+    convention.
 
     Attributes:
         scene_change: publisher.
@@ -73,16 +76,24 @@ class Connections:
 
         for camera in settings.cameras:
             take = partial(handlers.frame, camera)
-            self._input(node, IMAGE_TYPES[camera.transport], camera.topic, take, qos_profile_sensor_data)
-        self._input(node, JointState, settings.state.topic, handlers.joint_state, qos_profile_sensor_data)
+            self._input(
+                node, IMAGE_TYPES[camera.transport], camera.topic, take, qos_profile_sensor_data
+            )
+        self._input(
+            node, JointState, settings.state.topic, handlers.joint_state, qos_profile_sensor_data
+        )
         self._input(node, String, "task", handlers.task, OUTPUT_QOS)
 
         reset = node.create_service(Trigger, "reset", handlers.reset)
         self._close.append(partial(node.destroy_service, reset))
         timer = node.create_timer(DIAGNOSTICS_PERIOD_S, handlers.diagnostics)
         self._close.append(partial(node.destroy_timer, timer))
-        any_backward = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
-        jump = node.get_clock().create_jump_callback(any_backward, post_callback=handlers.backward_jump)
+        any_backward = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
+        )
+        jump = node.get_clock().create_jump_callback(
+            any_backward, post_callback=handlers.backward_jump
+        )
         self._close.append(jump.unregister)
 
     def _output(self, node: LifecycleNode, kind: type, name: str):
@@ -90,6 +101,8 @@ class Connections:
         self._close.append(partial(node.destroy_lifecycle_publisher, publisher))
         return publisher
 
-    def _input(self, node: LifecycleNode, kind: type, name: str, take: Callable, qos: QoSProfile) -> None:
+    def _input(
+        self, node: LifecycleNode, kind: type, name: str, take: Callable, qos: QoSProfile
+    ) -> None:
         subscription = node.create_subscription(kind, name, take, qos)
         self._close.append(partial(node.destroy_subscription, subscription))

@@ -1,4 +1,4 @@
-"""policy.path 'demo': a random policy that fits the demo's recording, so that the first launch always works."""
+"""policy.path 'demo': a random policy that fits the demo's recording."""
 
 import hashlib
 import json
@@ -11,7 +11,10 @@ from ament_index_python.packages import get_package_share_directory
 from cls_vla_ros.policy.tiny_checkpoint import make_tiny_checkpoint
 
 DEMO = "demo"
-CAMERAS = {"observation.images.front": (120, 160), "observation.images.wrist": (240, 320)}  # height, width
+CAMERAS = {
+    "observation.images.front": (120, 160),
+    "observation.images.wrist": (240, 320),
+}  # height, width
 
 
 def share(*parts: str) -> Path:
@@ -23,8 +26,9 @@ def resolve_policy_path(path: str) -> str:
     """The checkpoint that a policy.path means.
 
     Args:
-        path: a directory, a hub id, or "demo": that policy is made in the user's cache folder where it is not yet.
-            Its weights are random; its normalisation is that of the demo's recording.
+        path: a directory, a hub id, or "demo": that policy is made in the user's cache folder
+            where it is not yet. Its weights are random; its normalisation is that of the demo's
+            recording.
     """
     if path != DEMO:
         return path
@@ -35,4 +39,6 @@ def resolve_policy_path(path: str) -> str:
         feature: {name: torch.tensor(values) for name, values in of_feature.items()}
         for feature, of_feature in json.loads(labels)["stats"].items()
     }
-    return str(make_tiny_checkpoint(cache / "cls_vla_ros" / f"demo_policy_{version}", CAMERAS, stats))
+    return str(
+        make_tiny_checkpoint(cache / "cls_vla_ros" / f"demo_policy_{version}", CAMERAS, stats)
+    )

@@ -14,7 +14,8 @@ RATE_WINDOW_S = 5.0
 class Health:
     """Counts what happens, for the diagnostics. Thread-safe.
 
-    The level is OK while inferences come, WARN while the node holds (and why), ERROR after one raised.
+    The level is OK while inferences come, WARN while the node holds (and why), ERROR after one
+    raised.
     """
 
     def __init__(self) -> None:
@@ -52,7 +53,9 @@ class Health:
             self._counts[f"messages refused on {topic}"] += 1
             self._last_error = f"{topic}: {text}"
 
-    def to_message(self, stamp, name: str, hardware_id: str, more: dict[str, object]) -> DiagnosticArray:
+    def to_message(
+        self, stamp, name: str, hardware_id: str, more: dict[str, object]
+    ) -> DiagnosticArray:
         """The diagnostics now.
 
         Args:

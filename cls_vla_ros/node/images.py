@@ -1,8 +1,9 @@
 """Camera messages to RGB pictures.
 
-rgb8, bgr8 and mono8 are views of the message's bytes. Every other encoding goes through cv_bridge where it works, and
-through rosbags-image where it does not: the cv_bridge of Jazzy is built against NumPy 1 and fails at its first colour
-conversion beside the NumPy 2 that lerobot needs. No rclpy in here: any object with the message's fields will do.
+rgb8, bgr8 and mono8 are views of the message's bytes. Every other encoding goes through cv_bridge
+where it works, and through rosbags-image where it does not: the cv_bridge of Jazzy is built
+against NumPy 1 and fails at its first colour conversion beside the NumPy 2 that lerobot needs. No
+rclpy in here: any object with the message's fields will do.
 """
 
 from collections.abc import Callable
@@ -44,7 +45,9 @@ def image_to_rgb(message) -> np.ndarray:
 
 
 def check_image(message) -> None:
-    """The checks of a sensor_msgs/Image that cost nothing, so that a bad one never replaces a good one.
+    """The checks of a sensor_msgs/Image that cost nothing.
+
+    They are made at once, so that a bad message never replaces a good one.
 
     Raises:
         ImageError: no size, or too little data for it.
@@ -55,11 +58,13 @@ def check_image(message) -> None:
     row_bytes = width * CHANNELS_BY_VIEW.get(message.encoding, 1)
     if step < row_bytes:
         raise ImageError(
-            f"step is {step} bytes, but a row of {width} pixels in {message.encoding!r} has at least {row_bytes}"
+            f"step is {step} bytes, but a row of {width} pixels in {message.encoding!r} has at "
+            f"least {row_bytes}"
         )
     if len(message.data) < height * step:
         raise ImageError(
-            f"the data has {len(message.data)} bytes, but height {height} x step {step} needs {height * step}"
+            f"the data has {len(message.data)} bytes, but height {height} x step {step} needs "
+            f"{height * step}"
         )
 
 
@@ -76,9 +81,14 @@ def compressed_image_to_rgb(message) -> np.ndarray:
     try:
         bgr = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise ImageError(f"OpenCV cannot read the {len(message.data)} bytes of {message.format!r}: {error}") from error
+        raise ImageError(
+            f"OpenCV cannot read the {len(message.data)} bytes of {message.format!r}: {error}"
+        ) from error
     if bgr is None:
-        raise ImageError(f"the {len(message.data)} bytes of {message.format!r} are not a picture that OpenCV reads")
+        raise ImageError(
+            f"the {len(message.data)} bytes of {message.format!r} are not a picture that OpenCV "
+            "reads"
+        )
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
@@ -91,16 +101,20 @@ def check_compressed_image(message) -> None:
     if len(message.data) == 0:
         raise ImageError(f"the compressed picture ({message.format!r}) is empty")
     if "compressedDepth" in message.format:
-        raise ImageError(f"{message.format!r} is a depth picture; the policy takes colour: map a colour topic instead")
+        raise ImageError(
+            f"{message.format!r} is a depth picture; the policy takes colour: map a colour topic "
+            "instead"
+        )
     data = bytes(message.data[:2]), bytes(message.data[-64:])
-    # Decoders fill what is missing with grey and do not complain; drivers may pad behind the end marker.
+    # Decoders fill what is missing with grey and do not complain; drivers may pad behind the end
+    # marker.
     if data[0] == JPEG_START and not data[1].rstrip(b"\0").endswith(JPEG_END):
         raise ImageError(f"the JPEG of {len(message.data)} bytes is cut off: it has no end marker")
 
 
 @cache
 def _converter() -> Callable[[object], np.ndarray]:
-    """cv_bridge if its compiled part works here, found out once by a conversion; rosbags-image otherwise."""
+    """cv_bridge if its compiled part works here, rosbags-image otherwise; found out once."""
     try:
         from cv_bridge import CvBridge
         from sensor_msgs.msg import Image
@@ -129,14 +143,16 @@ def _with_rosbags_image(message) -> np.ndarray:
 
 def _unsupported(message, error: Exception) -> ImageError:
     return ImageError(
-        f"a picture of {message.height} x {message.width} in the encoding {message.encoding!r} cannot be converted "
-        f"to rgb8: {error or type(error).__name__}. Let the driver publish rgb8, bgr8, mono8, a bayer or a yuv422 "
+        f"a picture of {message.height} x {message.width} in the encoding {message.encoding!r} "
+        "cannot be converted "
+        f"to rgb8: {error or type(error).__name__}. Let the driver publish rgb8, bgr8, mono8, a "
+        "bayer or a yuv422 "
         "encoding, or JPEG"
     )
 
 
 class _Unpadded:
-    """A sensor_msgs/Image whose rows follow each other without padding, which rosbags-image takes for granted."""
+    """A sensor_msgs/Image without padded rows, as rosbags-image takes for granted."""
 
     def __init__(self, message, data: np.ndarray) -> None:
         self.height, self.width, self.encoding = message.height, message.width, message.encoding
@@ -150,5 +166,7 @@ def _without_row_padding(message) -> _Unpadded:
     row_bytes = message.width * channels * np.dtype(dtype).itemsize
     rows = np.frombuffer(message.data, np.uint8)
     if message.step > row_bytes and message.encoding not in ("nv12", "nv21"):
-        rows = rows[: message.height * message.step].reshape(message.height, message.step)[:, :row_bytes]
+        rows = rows[: message.height * message.step].reshape(message.height, message.step)[
+            :, :row_bytes
+        ]
     return _Unpadded(message, np.ascontiguousarray(rows).reshape(-1))

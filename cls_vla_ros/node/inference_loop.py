@@ -1,4 +1,4 @@
-"""The inference thread: when all cameras have something new, take a snapshot, infer, hand the result over."""
+"""The inference thread: once all cameras have something new, infer and hand over."""
 
 import math
 import threading
@@ -33,9 +33,9 @@ class Result:
 class InferenceLoop:
     """Runs inferences in a thread of its own, so that callbacks only store.
 
-    `reset` and `stop` take the lock under which results are handed over: once they have returned, nothing of an
-    inference that began before them is handed over any more, and they never wait for one to end (`stop` does, but
-    only after that).
+    `reset` and `stop` take the lock under which results are handed over: once they have returned,
+    nothing of an inference that began before them is handed over any more, and they never wait for
+    one to end (`stop` does, but only after that).
     """
 
     def __init__(
@@ -125,7 +125,9 @@ class InferenceLoop:
         due = last_frames = time.monotonic()
         while not self._stopping.is_set():
             if not self._buffer.wait_for_new_frames(POLL_S):
-                if time.monotonic() - last_frames > self.max_age_s and (missing := self._buffer.missing()):
+                if time.monotonic() - last_frames > self.max_age_s and (
+                    missing := self._buffer.missing()
+                ):
                     self._on_hold(missing)
                 continue
             if self._stopping.wait(max(0.0, due - time.monotonic())):

@@ -1,6 +1,7 @@
-"""Joint states to the policy's state vector, and its actions to joint positions: by name, with units.
+"""Joint states to the policy's state, its actions to joint positions: by name, with units.
 
-ROS holds radians and metres (REP 103). lerobot's datasets often hold degrees, or a percentage of each joint's range.
+ROS holds radians and metres (REP 103). lerobot's datasets often hold degrees, or a percentage of
+each joint's range.
 """
 
 import math
@@ -32,27 +33,36 @@ class UnitMap:
     offset: np.ndarray
 
     @classmethod
-    def of(cls, names: list[str], units: list[str], lower: list[float], upper: list[float]) -> "UnitMap":
+    def of(
+        cls, names: list[str], units: list[str], lower: list[float], upper: list[float]
+    ) -> "UnitMap":
         """Build it from the parameters.
 
         Args:
             names: of the joints or action values.
-            units: the policy's unit of each: "rad", "m", "deg", "percent" (0 at `lower`, 100 at `upper`),
-                "signed_percent" (-100 and 100), or "" for a value without unit.
-            lower: each joint's lower end in ROS units; needed for the percentages alone, else empty.
+            units: the policy's unit of each: "rad", "m", "deg", "percent" (0 at `lower`, 100 at
+                `upper`), "signed_percent" (-100 and 100), or "" for a value without unit.
+            lower: each joint's lower end in ROS units; needed for the percentages alone, else
+                empty.
             upper: its upper end.
 
         Raises:
-            ValueError: lists of unequal length, an unknown unit, or a range that is missing or empty.
+            ValueError: lists of unequal length, an unknown unit, or a range that is missing or
+                empty.
         """
         if len(units) != len(names):
-            raise ValueError(f"there are {len(names)} names but {len(units)} units: give each name its unit")
+            raise ValueError(
+                f"there are {len(names)} names but {len(units)} units: give each name its unit"
+            )
         for unit in units:
             if unit not in UNITS:
-                raise ValueError(f"unknown unit {unit!r}: expected one of {', '.join(map(repr, UNITS))}")
+                raise ValueError(
+                    f"unknown unit {unit!r}: expected one of {', '.join(map(repr, UNITS))}"
+                )
         if any(unit in RANGES for unit in units) and not len(lower) == len(upper) == len(names):
             raise ValueError(
-                f"the units {sorted(RANGES)} need the range of each joint: lower and upper must have {len(names)} "
+                f"the units {sorted(RANGES)} need the range of each joint: lower and upper must "
+                f"have {len(names)} "
                 f"values each, got {len(lower)} and {len(upper)}"
             )
         scale, offset = np.ones(len(names)), np.zeros(len(names))
@@ -61,7 +71,9 @@ class UnitMap:
                 scale[i] = SCALES[unit]
                 continue
             if not lower[i] < upper[i]:
-                raise ValueError(f"the range of {names[i]!r} is empty: lower {lower[i]}, upper {upper[i]}")
+                raise ValueError(
+                    f"the range of {names[i]!r} is empty: lower {lower[i]}, upper {upper[i]}"
+                )
             at_lower, at_upper = RANGES[unit]
             scale[i] = (at_upper - at_lower) / (upper[i] - lower[i])
             offset[i] = at_lower - scale[i] * lower[i]
@@ -87,27 +99,36 @@ def positions_by_name(message, wanted: list[str], *, allow_partial: bool) -> dic
     Args:
         message: any object with its fields.
         wanted: names of joints.
-        allow_partial: whether a message may lack some of them (drivers that publish arm and gripper apart).
+        allow_partial: whether a message may lack some of them (drivers that publish arm and
+            gripper apart).
 
     Returns:
         Position by name, in rad or m.
 
     Raises:
-        JointStateError: empty, arrays of unequal length, a name twice, NaN or infinity, or a joint missing.
+        JointStateError: empty, arrays of unequal length, a name twice, NaN or infinity, or a joint
+            missing.
     """
     names, positions = list(message.name), message.position
     if not names:
         raise JointStateError("the JointState is empty: it names no joints")
     if len(positions) != len(names):
-        raise JointStateError(f"the JointState has {len(names)} names but {len(positions)} positions")
+        raise JointStateError(
+            f"the JointState has {len(names)} names but {len(positions)} positions"
+        )
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise JointStateError(f"the JointState names {twice} more than once")
-    found = {name: float(position) for name, position in zip(names, positions, strict=True) if name in wanted}
+    found = {
+        name: float(position)
+        for name, position in zip(names, positions, strict=True)
+        if name in wanted
+    }
     missing = [name for name in wanted if name not in found]
     if missing and not allow_partial:
         raise JointStateError(
-            f"the JointState lacks the joints {missing}; it has {names}. If several drivers publish parts of the "
+            f"the JointState lacks the joints {missing}; it has {names}. If several drivers "
+            "publish parts of the "
             "joints on one topic, set state.allow_partial"
         )
     not_finite = [name for name, position in found.items() if not math.isfinite(position)]

@@ -79,11 +79,13 @@ def to_action_chunk(result: Result, actions: np.ndarray, settings: ActionSetting
     return message
 
 
-def to_joint_trajectory(result: Result, actions: np.ndarray, settings: ActionSettings) -> JointTrajectory:
+def to_joint_trajectory(
+    result: Result, actions: np.ndarray, settings: ActionSettings
+) -> JointTrajectory:
     """The chunk for ros2_control's joint_trajectory_controller.
 
-    Action k is the position commanded at stamp + k dt, as in the recording that the policy learned from; the arm is
-    there one step later, so that is the time of its point.
+    Action k is the position commanded at stamp + k dt, as in the recording that the policy learned
+    from; the arm is there one step later, so that is the time of its point.
 
     Args:
         result: of one inference.

@@ -1,6 +1,7 @@
 """The newest message of each source, and a snapshot of all of them for one inference.
 
-Callbacks store, the inference thread takes. A message that fails a check never replaces one that was good.
+Callbacks store, the inference thread takes. A message that fails a check never replaces one that
+was good.
 """
 
 import threading
@@ -24,7 +25,7 @@ DECODERS = {"raw": image_to_rgb, "compressed": compressed_image_to_rgb}
 
 
 class NotReadyError(Exception):
-    """There is no observation to infer on; the text says which source is missing, old or broken."""
+    """There is no observation; the text says which source is missing, old or broken."""
 
 
 @dataclass
@@ -45,13 +46,13 @@ class Snapshot:
         observation: for the policy.
         newest_frame_ns: stamp of the newest camera frame in it.
         oldest_source_ns: stamp of its oldest source.
-        problems: messages that were not used, and why.
+        problems: topic and reason of each message that was not used.
     """
 
     observation: Observation
     newest_frame_ns: int
     oldest_source_ns: int
-    problems: list[str] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
 
 
 class ObservationBuffer:
@@ -73,7 +74,9 @@ class ObservationBuffer:
     def clear(self) -> None:
         """Forget everything, as if no message had come yet."""
         with self._changed:
-            self._cameras = {name: _Camera(camera.settings) for name, camera in self._cameras.items()}
+            self._cameras = {
+                name: _Camera(camera.settings) for name, camera in self._cameras.items()
+            }
             self._joints.clear()
 
     def put_frame(self, camera_name: str, message, stamp_ns: int) -> None:
@@ -94,7 +97,9 @@ class ObservationBuffer:
         Raises:
             JointStateError: it cannot be used. The previous positions stay.
         """
-        found = positions_by_name(message, self._state.joints, allow_partial=self._state.allow_partial)
+        found = positions_by_name(
+            message, self._state.joints, allow_partial=self._state.allow_partial
+        )
         with self._changed:
             for name, position in found.items():
                 self._joints[name] = (position, stamp_ns)
@@ -135,20 +140,31 @@ class ObservationBuffer:
             for camera in cameras:
                 camera.message, camera.is_new = None, False
 
-        # Decoding takes milliseconds, so it is done without the lock; only this thread touches picture and stamp_ns.
+        # Decoding takes milliseconds, so it is done without the lock; only this thread touches
+        # picture and stamp_ns.
         problems = [
-            problem for c, message, stamp in undecoded if message is not None
+            problem
+            for c, message, stamp in undecoded
+            if message is not None
             for problem in _decode(c, DECODERS[c.settings.transport], message, stamp)
-        ]  # fmt: skip
-        stamps = {camera.settings.topic: camera.stamp_ns for camera in cameras if camera.picture is not None}
+        ]
+        stamps = {
+            camera.settings.topic: camera.stamp_ns
+            for camera in cameras
+            if camera.picture is not None
+        }
         absent = [camera.settings.topic for camera in cameras if camera.picture is None]
         if absent:
-            raise NotReadyError("; ".join([f"no picture yet on {', '.join(absent)}", *problems]))
+            raise NotReadyError(
+                "; ".join([f"no picture yet on {', '.join(absent)}", *map(": ".join, problems)])
+            )
         newest_frame_ns = max(stamps.values())
 
         without = [name for name in self._state.joints if name not in joints]
         if without:
-            raise NotReadyError(f"no position yet on {self._state.topic} for the joints {', '.join(without)}")
+            raise NotReadyError(
+                f"no position yet on {self._state.topic} for the joints {', '.join(without)}"
+            )
         stamps |= {f"{self._state.topic} ({name})": joints[name][1] for name in self._state.joints}
         _check_ages(stamps, now_ns, max_age_s)
 
@@ -163,18 +179,22 @@ class ObservationBuffer:
 
 def _decode(
     camera: _Camera, decoder: Callable[[object], np.ndarray], message: object, stamp_ns: int
-) -> list[str]:
+) -> list[tuple[str, str]]:
     """Decode into the camera; where that fails its last picture stays, and grows old."""
     try:
         camera.picture = decoder(message)
     except ValueError as error:
-        return [f"{camera.settings.topic}: {error}"]
+        return [(camera.settings.topic, str(error))]
     camera.stamp_ns = stamp_ns
     return []
 
 
 def _check_ages(stamps: dict[str, int], now_ns: int, max_age_s: float) -> None:
-    old = {source: age_s for source, stamp in stamps.items() if (age_s := (now_ns - stamp) / 1e9) > max_age_s}
+    old = {
+        source: age_s
+        for source, stamp in stamps.items()
+        if (age_s := (now_ns - stamp) / 1e9) > max_age_s
+    }
     if old:
         ages = ", ".join(f"{source} is {age_s:.2f} s old" for source, age_s in old.items())
         raise NotReadyError(f"{ages}; observation.max_age_s is {max_age_s:g}")

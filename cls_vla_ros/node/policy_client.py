@@ -1,12 +1,12 @@
-"""The other side of the policy node: drives its lifecycle, calls reset, and receives what it publishes."""
+"""The policy node's other side: drives its lifecycle, calls reset, hears what it publishes."""
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
-import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
@@ -85,7 +85,9 @@ class PolicyClient:
 
     def _call(self, client, request, timeout_s: float):
         if not client.wait_for_service(timeout_s):
-            raise TimeoutError(f"no service {client.srv_name} within {timeout_s:g} s: does the policy node run?")
+            raise TimeoutError(
+                f"no service {client.srv_name} within {timeout_s:g} s: does the policy node run?"
+            )
         answered = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: answered.set())
@@ -94,7 +96,5 @@ class PolicyClient:
         return future.result()
 
     def _spin(self) -> None:
-        try:
+        with suppress(ExternalShutdownException, ShutdownException):
             self._executor.spin()
-        except (ExternalShutdownException, rclpy.executors.ShutdownException):
-            pass

@@ -1,8 +1,9 @@
-"""The lifecycle node `cls_vla_policy`: cameras and joint states in, action chunks and scene changes out."""
+"""The lifecycle node: cameras and joint states in, action chunks and scene changes out."""
 
+import signal
 import sys
 import time
-import traceback
+from contextlib import suppress
 from functools import partial
 
 import rclpy
@@ -17,24 +18,25 @@ from std_srvs.srv import Trigger
 from cls_vla_ros.inference import PolicyServer, load_policy
 from cls_vla_ros.node.connections import Connections, Handlers
 from cls_vla_ros.node.demo_policy import resolve_policy_path
-from cls_vla_ros.node.diagnostics import Health
 from cls_vla_ros.node.inference_loop import InferenceLoop, Result, first_not_finite
 from cls_vla_ros.node.joints import UnitMap
 from cls_vla_ros.node.messages import to_action_chunk, to_joint_trajectory, to_scene_change
 from cls_vla_ros.node.observation_buffer import ObservationBuffer
-from cls_vla_ros.node.parameters import CHECKPOINT, Parameters
+from cls_vla_ros.node.parameter_specs import CHECKPOINT
+from cls_vla_ros.node.parameters import Parameters
+from cls_vla_ros.node.reporter import Reporter
 from cls_vla_ros.node.ros_logging import forward_logging
 from cls_vla_ros.node.settings import CameraSettings, Settings, check_against_policy
 
 NODE_NAME = "cls_vla_policy"
-COMPLAINT_PERIOD_S = 2.0
 
 
 class PolicyNode(LifecycleNode):
     """Runs the policy between `activate` and `deactivate`.
 
-    Everything but the parameters is made by `configure` and destroyed by `cleanup`: before that the attributes are
-    None. Outside a transition, an error is logged and shown on /diagnostics, and the node goes on.
+    Everything but the parameters is made by `configure` and destroyed by `cleanup`: before that
+    the attributes are None. Outside a transition, an error is logged and shown on /diagnostics,
+    and the node goes on.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -48,23 +50,28 @@ class PolicyNode(LifecycleNode):
         self._server: PolicyServer | None = None
         self._buffer: ObservationBuffer | None = None
         self._settings: Settings | None = None
-        self._health = Health()
-        self._complained_at: dict[str, float] = {}
+        self._reporter = Reporter(self.get_logger())
         self._connections: Connections | None = None
         self._declared = Parameters(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
-        self.get_logger().info("unconfigured: waiting for the configure transition, which loads the policy")
+        self.get_logger().info(
+            "unconfigured: waiting for the configure transition, which loads the policy"
+        )
 
-    # Transitions. rclpy swallows what a callback raises and only says ERROR, so each catches and says why.
+    # Transitions. rclpy swallows what a callback raises and only says ERROR, so each catches and
+    # says why.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the policy and connect the topics. FAILURE: the reason is logged, and the node is as it was."""
+        """Load the policy and connect the topics.
+
+        FAILURE: the reason is logged, and the node is as it was.
+        """
         try:
             self._configure()
         except Exception as error:
             self._destroy()
-            self._fail("configure", error)
+            self._reporter.transition_failed("configure", error)
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
@@ -72,17 +79,22 @@ class PolicyNode(LifecycleNode):
         """Begin to infer, in a new episode."""
         result = super().on_activate(state)
         self._loop.start()
-        self.get_logger().info(f"active: episode {self._server.episode}, task {self._declared.get('task')!r}")
+        self.get_logger().info(
+            f"active: episode {self._server.episode}, task {self._declared.get('task')!r}"
+        )
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop to infer. When this has returned, nothing more is published. ERROR: the inference does not end."""
+        """Stop to infer: when this has returned, nothing more is published.
+
+        ERROR: the inference under way does not end.
+        """
         try:
             self._loop.stop()
         except TimeoutError as error:
-            self._fail("deactivate", error)
+            self._reporter.transition_failed("deactivate", error)
             return TransitionCallbackReturn.ERROR
-        self._health.hold("inactive")
+        self._reporter.health.hold("inactive")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -110,6 +122,7 @@ class PolicyNode(LifecycleNode):
         policy, preprocessor, postprocessor = load_policy(path, settings.device)
         check_against_policy(settings, policy.config)
 
+        self._reporter = Reporter(self.get_logger())
         self._settings = settings
         self._server = PolicyServer(policy, preprocessor, postprocessor, seed=settings.seed)
         self._buffer = ObservationBuffer(settings.cameras, settings.state)
@@ -121,11 +134,10 @@ class PolicyNode(LifecycleNode):
             rate_hz=self._declared.get("rate_hz"),
             max_age_s=self._declared.get("observation.max_age_s"),
             on_result=self._on_result,
-            on_hold=self._on_hold,
-            on_error=self._on_error,
+            on_hold=self._reporter.hold,
+            on_error=self._reporter.inference_failed,
         )
         self._set_threshold(self._declared.get("gate.threshold"))
-        self._health = Health()
         self._connections = Connections(
             self,
             settings,
@@ -139,12 +151,15 @@ class PolicyNode(LifecycleNode):
             ),
         )
         self.get_logger().info(
-            f"configured in {time.perf_counter() - started:.1f} s: policy on {policy.config.device}, "
-            f"{len(settings.cameras)} cameras, {len(settings.state.joints)} joints, {len(action.names)} action values"
+            f"configured in {time.perf_counter() - started:.1f} s: policy on "
+            f"{policy.config.device}, "
+            f"{len(settings.cameras)} cameras, {len(settings.state.joints)} joints, "
+            f"{len(action.names)} action values"
         )
         if policy.config.use_cls_head and not policy.config.cls_head_trained:
             self.get_logger().warning(
-                "the CLS head of this policy is untrained: similarity and scene changes mean nothing yet"
+                "the CLS head of this policy is untrained: similarity and scene changes mean "
+                "nothing yet"
             )
 
     def _destroy(self) -> None:
@@ -170,7 +185,7 @@ class PolicyNode(LifecycleNode):
         try:
             put(message, stamp_ns)
         except ValueError as error:
-            self._refuse(topic, str(error))
+            self._reporter.refused(topic, str(error))
 
     def _on_task(self, message: String) -> None:
         self.set_parameters([Parameter("task", value=message.data)])
@@ -179,25 +194,19 @@ class PolicyNode(LifecycleNode):
 
     def _on_result(self, result: Result) -> None:
         for problem in result.snapshot.problems:
-            self._refuse(*problem.split(": ", 1))
+            self._reporter.refused(*problem)
         self._connections.scene_change.publish(to_scene_change(result, self._server.threshold))
         action = self._settings.action
         if problem := first_not_finite(result.inference, action.names):
-            self._on_hold(problem)
+            self._reporter.hold(problem)
             return
         actions = self._action_units.to_ros(result.inference.actions)  # (T, A)
         self._connections.action_chunk.publish(to_action_chunk(result, actions, action))
         if self._connections.joint_trajectory is not None:
-            self._connections.joint_trajectory.publish(to_joint_trajectory(result, actions, action))
-        self._health.good(result)
-
-    def _on_hold(self, reason: str) -> None:
-        self._health.hold(reason)
-        self._complain("hold", f"holding, no action is published: {reason}")
-
-    def _on_error(self, error: Exception) -> None:
-        self._health.error(f"the inference failed: {type(error).__name__}: {error}")
-        self._complain("error", "the inference", error)
+            self._connections.joint_trajectory.publish(
+                to_joint_trajectory(result, actions, action)
+            )
+        self._reporter.good(result)
 
     # Reset: every cause calls the same method
 
@@ -217,7 +226,9 @@ class PolicyNode(LifecycleNode):
     # Parameters
 
     def _check_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        problems = [self._declared.problem(p, is_configured=self._loop is not None) for p in parameters]
+        problems = [
+            self._declared.problem(p, is_configured=self._loop is not None) for p in parameters
+        ]
         problems = [problem for problem in problems if problem]
         return SetParametersResult(successful=not problems, reason="; ".join(problems))
 
@@ -232,13 +243,15 @@ class PolicyNode(LifecycleNode):
             elif parameter.name == "gate.threshold":
                 self._set_threshold(parameter.value)
             elif parameter.name == "task" and (episode := self._loop.set_task(parameter.value)):
-                self.get_logger().info(f"episode {episode} begins: the task is now {parameter.value!r}")
+                self.get_logger().info(
+                    f"episode {episode} begins: the task is now {parameter.value!r}"
+                )
 
     def _set_threshold(self, value: float | str) -> None:
         config = self._server.policy.config
         self._server.threshold = config.cls_similarity_threshold if value == CHECKPOINT else value
 
-    # What went wrong
+    # Diagnostics
 
     def _publish_diagnostics(self) -> None:
         config = self._server.policy.config
@@ -247,30 +260,18 @@ class PolicyNode(LifecycleNode):
             "task": self._declared.get("task"),
             "episode": self._server.episode,
             "threshold": self._server.threshold,
-            "CLS head": "off" if not config.use_cls_head else "trained" if config.cls_head_trained else "untrained",
+            "CLS head": "off"
+            if not config.use_cls_head
+            else "trained"
+            if config.cls_head_trained
+            else "untrained",
             "inferences discarded by a reset": self._loop.discarded,
         }
         name = f"{self.get_fully_qualified_name().lstrip('/')}: inference"
         stamp = self.get_clock().now().to_msg()
-        self._connections.diagnostics.publish(self._health.to_message(stamp, name, self._settings.policy_path, more))
-
-    def _refuse(self, topic: str, text: str) -> None:
-        self._health.refused(topic, text)
-        self._complain(topic, f"message on {topic} refused: {text}")
-
-    def _complain(self, source: str, text: str, error: Exception | None = None) -> None:
-        """Log, but not more often than every two seconds for one source."""
-        now = time.monotonic()
-        if now - self._complained_at.get(source, -COMPLAINT_PERIOD_S) < COMPLAINT_PERIOD_S:
-            return
-        self._complained_at[source] = now
-        self.get_logger().warning(text) if error is None else self._fail(text, error)
-
-    def _fail(self, what: str, error: Exception) -> None:
-        text = f"{what} failed: {type(error).__name__}: {error}"
-        if not isinstance(error, (ValueError, OSError)):  # not foreseen: say where it came from
-            text += "\n" + "".join(traceback.format_exception(error))
-        self.get_logger().error(text)
+        self._connections.diagnostics.publish(
+            self._reporter.health.to_message(stamp, name, self._settings.policy_path, more)
+        )
 
     def destroy_node(self) -> None:
         """Stop the inference thread first."""
@@ -280,16 +281,18 @@ class PolicyNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM, and exit 0 then."""
-    # Inference and executor are two Python threads. With Python's 5 ms, one waits that long for the other at each of
-    # an inference's thousands of small steps; 0.5 ms made the demo's inferences 1.3 to 1.7 times faster (README).
+    # Inference and executor are two Python threads. With Python's 5 ms, one waits that long for
+    # the other at each of an inference's thousands of small steps; 0.5 ms made the demo's
+    # inferences 1.3 to 1.7 times faster (README).
     sys.setswitchinterval(0.0005)
     rclpy.init(args=args)
     node = PolicyNode()
     forward_logging(node.get_logger())
-    try:
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    # Ctrl-C in `ros2 launch` reaches the node twice, from the terminal and from launch: the second
+    # must not cut the orderly end short.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    node.destroy_node()
+    rclpy.try_shutdown()

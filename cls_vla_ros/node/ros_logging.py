@@ -1,4 +1,4 @@
-"""Python's logging into ROS's, so that what lerobot and the lower rooms say is where the user looks."""
+"""Python's logging into ROS's: what the lower rooms say is then where the user looks."""
 
 import logging
 
@@ -10,7 +10,8 @@ class _ToRos(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
-        # One call for each severity: rclpy refuses that one place in the code logs with changing severity.
+        # One call for each severity: rclpy refuses that one place in the code logs with changing
+        # severity.
         if record.levelno >= logging.ERROR:
             self._ros_logger.error(text)
         elif record.levelno >= logging.WARNING:

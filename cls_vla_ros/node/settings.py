@@ -1,4 +1,4 @@
-"""What the node's parameters say, as plain values: the mapping from topics to policy features, and the limits."""
+"""What the parameters say, as plain values: above all, which topic is which policy feature."""
 
 from dataclasses import dataclass
 
@@ -91,17 +91,20 @@ def check_against_policy(settings: Settings, policy_config) -> None:
         policy_config: the loaded policy's CLSSmolVLAConfig.
 
     Raises:
-        ValueError: a picture that the policy takes has no camera, or the reverse, or the sizes of state or action
-            differ. The text has the names of both sides.
+        ValueError: a picture that the policy takes has no camera, or the reverse, or the sizes of
+            state or action differ. The text has the names of both sides.
     """
     pictures = {name for name in policy_config.image_features if ".empty_camera_" not in name}
     mapped = {camera.feature for camera in settings.cameras}
     if mapped != pictures:
         raise ValueError(
-            f"the policy takes the pictures {sorted(pictures)}, but the cameras are mapped to {sorted(mapped)}: give "
+            f"the policy takes the pictures {sorted(pictures)}, but the cameras are mapped to "
+            f"{sorted(mapped)}: give "
             "each of the policy's pictures one camera, with camera.<name>.feature"
         )
-    state_size = policy_config.robot_state_feature.shape[0] if policy_config.robot_state_feature else 0
+    state_size = (
+        policy_config.robot_state_feature.shape[0] if policy_config.robot_state_feature else 0
+    )
     if len(settings.state.joints) != state_size:
         raise ValueError(
             f"the policy's observation.state has {state_size} values, but state.joints names "
@@ -110,6 +113,7 @@ def check_against_policy(settings: Settings, policy_config) -> None:
     action_size = policy_config.action_feature.shape[0]
     if len(settings.action.names) != action_size:
         raise ValueError(
-            f"the policy's action has {action_size} values, but action.names names {len(settings.action.names)}: "
+            f"the policy's action has {action_size} values, but action.names names "
+            f"{len(settings.action.names)}: "
             f"{settings.action.names}"
         )

@@ -3,8 +3,8 @@
 Importing this package registers the policy with lerobot, so that its own commands find it:
 `lerobot-train --policy.type=cls_smolvla --policy.discover_packages_path=cls_vla_ros.policy`.
 
-Letters in the shapes, here and in `inference`: B batch, C cameras, P prefix tokens, N CLS tokens, H hidden,
-T steps of a chunk, A action values, S state values.
+Letters in the shapes, here and in `inference`: B batch, C cameras, P prefix tokens, N CLS tokens,
+H hidden, T steps of a chunk, A action values, S state values.
 """
 
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig

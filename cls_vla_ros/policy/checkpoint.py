@@ -1,4 +1,4 @@
-"""What loading a checkpoint needs beyond lerobot: stock checkpoints, a VLM beside the weights, plain words."""
+"""What loading needs beyond lerobot: stock checkpoints, a VLM beside the weights, plain words."""
 
 import logging
 import re
@@ -36,7 +36,8 @@ def load_config(
         config = PreTrainedConfig.from_pretrained(path, **hub_kwargs)
     if not isinstance(config, SmolVLAConfig):
         raise ValueError(
-            f"the checkpoint {path} is of the policy type {config.type!r}; expected 'cls_smolvla' or 'smolvla'"
+            f"the checkpoint {path} is of the policy type {config.type!r}; expected 'cls_smolvla' "
+            "or 'smolvla'"
         )
     if not isinstance(config, CLSSmolVLAConfig):
         config = CLSSmolVLAConfig.from_stock(config)
@@ -51,22 +52,29 @@ def check_exists(path: str | Path) -> None:
         FileNotFoundError: neither a directory with a checkpoint, nor in the form of a hub id.
     """
     directory = Path(path).expanduser()
-    expected = "expected a directory with config.json and model.safetensors, or a hub id such as 'user/my_policy'"
+    expected = (
+        "expected a directory with config.json and model.safetensors, or a hub id such as "
+        "'user/my_policy'"
+    )
     if not directory.exists():
         if HUB_ID.fullmatch(str(path)):
             return
         raise FileNotFoundError(f"the checkpoint {path} does not exist: {expected}")
-    present = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else "a file"
+    present = (
+        sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else "a file"
+    )
     for name in ("config.json", "model.safetensors"):
         if not (directory / name).is_file():
-            raise FileNotFoundError(f"the checkpoint {path} has no {name}: {expected}; it has {present}")
+            raise FileNotFoundError(
+                f"the checkpoint {path} has no {name}: {expected}; it has {present}"
+            )
 
 
 def vlm_directory(path: str | Path, vlm_model_name: str) -> str:
     """Where the VLM's configuration and tokenizer are.
 
-    A checkpoint may carry them in a folder of its own and name it relatively, so that it loads without a hub and
-    wherever it is moved to.
+    A checkpoint may carry them in a folder of its own and name it relatively, so that it loads
+    without a hub and wherever it is moved to.
     """
     beside = Path(path).expanduser() / vlm_model_name
     return str(beside) if beside.is_dir() else vlm_model_name
@@ -75,10 +83,11 @@ def vlm_directory(path: str | Path, vlm_model_name: str) -> str:
 def explain_missing_weights(
     config: CLSSmolVLAConfig, directory: Path, missing: list[str], unexpected: list[str]
 ) -> None:
-    """Say once what a checkpoint lacked, and refuse one whose actions would be those of random weights.
+    """Say once what a checkpoint lacked, and refuse one whose actions would be random.
 
     Args:
-        config: the loaded policy's; `cls_head_trained` becomes False if the CLS weights were missing.
+        config: the loaded policy's; `cls_head_trained` becomes False if the CLS weights were
+            missing.
         directory: the checkpoint, for the message.
         missing: names of weights of the model that the checkpoint lacks.
         unexpected: names of weights of the checkpoint that the model lacks.
@@ -86,22 +95,33 @@ def explain_missing_weights(
     Raises:
         ValueError: weights that the actions depend on are missing.
     """
-    needed = [name for name in missing if name not in CLS_WEIGHTS and not any(u in name for u in UNUSED_WEIGHTS)]
+    needed = [
+        name
+        for name in missing
+        if name not in CLS_WEIGHTS and not any(u in name for u in UNUSED_WEIGHTS)
+    ]
     if needed:
         raise ValueError(
-            f"the checkpoint {directory} lacks {len(needed)} weights that the actions depend on, such as "
-            f"{needed[:3]}. They would stay random, and so would the actions: check that the checkpoint is whole and "
-            "that num_vlm_layers, num_expert_layers and vlm_model_name in its config.json are those it was trained with"
+            f"the checkpoint {directory} lacks {len(needed)} weights that the actions depend on, "
+            "such as "
+            f"{needed[:3]}. They would stay random, and so would the actions: check that the "
+            "checkpoint is whole and "
+            "that num_vlm_layers, num_expert_layers and vlm_model_name in its config.json are "
+            "those it was trained with"
         )
     if unexpected:
         logger.warning(
-            "the checkpoint %s has %d weights that SmolVLA has no place for, and they are ignored: %s",
-            directory, len(unexpected), unexpected[:3],
-        )  # fmt: skip
+            "the checkpoint %s has %d weights that SmolVLA has no place for, and they are "
+            "ignored: %s",
+            directory,
+            len(unexpected),
+            unexpected[:3],
+        )
     if any(name in CLS_WEIGHTS for name in missing):
         config.cls_head_trained = False
         logger.warning(
-            "the checkpoint %s has no CLS head (%s): a new, untrained one is used. %s, but the similarity and the "
+            "the checkpoint %s has no CLS head (%s): a new, untrained one is used. %s, but the "
+            "similarity and the "
             "scene changes mean nothing until the CLS head is trained",
             directory,
             ", ".join(CLS_WEIGHTS),

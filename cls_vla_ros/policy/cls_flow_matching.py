@@ -1,4 +1,4 @@
-"""SmolVLA's flow-matching model with CLS tokens, and its inference cut in two: the prefix, and the denoising."""
+"""SmolVLA's model with CLS tokens, and its inference cut in two: prefix and denoising."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,7 +26,8 @@ class Prefix:
     Attributes:
         past_key_values: K and V of each VLM layer, (B, heads, P, head_dim), after RoPE.
         pad_masks: (B, P) bool, False for padding.
-        obs_cls_out: (B, N, H) float32, the output (after the final norm) at the CLS tokens; None without CLS head.
+        obs_cls_out: (B, N, H) float32, the output (after the final norm) at the CLS tokens; None
+            without CLS head.
     """
 
     past_key_values: "DynamicCache"
@@ -37,12 +38,16 @@ class Prefix:
 class CLSVLAFlowMatching(VLAFlowMatching):
     """lerobot's VLAFlowMatching with `num_cls_prefix` learnable tokens.
 
-    bidirectional: the prefix is [CLS, images, language, state], and the CLS tokens share the attention block of
-    images and language. readout: the prefix is stock SmolVLA's; the CLS tokens are run afterwards over its cached
-    KV, at the positions -N..-1 (with RoPE only distances count, so these are the distances of the other layout).
+    bidirectional: the prefix is [CLS, images, language, state], and the CLS tokens share the
+        attention block of
+    images and language. readout: the prefix is stock SmolVLA's; the CLS tokens are run afterwards
+    over its cached KV, at the positions -N..-1 (with RoPE only distances count, so these are the
+    distances of the other layout).
     """
 
-    def __init__(self, config: CLSSmolVLAConfig, rtc_processor: "RTCProcessor | None" = None) -> None:
+    def __init__(
+        self, config: CLSSmolVLAConfig, rtc_processor: "RTCProcessor | None" = None
+    ) -> None:
         super().__init__(config, rtc_processor=rtc_processor)
         if config.use_cls_head:
             hidden = self.vlm_with_expert.config.text_config.hidden_size
@@ -59,7 +64,9 @@ class CLSVLAFlowMatching(VLAFlowMatching):
         Returns:
             Embeddings (B, P, H), pad masks (B, P) bool, and attention-block starts (B, P) bool.
         """
-        embs, pad_masks, att_masks = super().embed_prefix(images, img_masks, lang_tokens, lang_masks, state)
+        embs, pad_masks, att_masks = super().embed_prefix(
+            images, img_masks, lang_tokens, lang_masks, state
+        )
         if not self._cls_in_prefix:
             return embs, pad_masks, att_masks
         batch_size, num_cls = embs.shape[0], self.config.num_cls_prefix
@@ -82,7 +89,9 @@ class CLSVLAFlowMatching(VLAFlowMatching):
             lang_masks: (B, L) bool, False for padding.
             state: (B, max_state_dim).
         """
-        embs, pad_masks, att_masks = self.embed_prefix(images, img_masks, lang_tokens, lang_masks, state)
+        embs, pad_masks, att_masks = self.embed_prefix(
+            images, img_masks, lang_tokens, lang_masks, state
+        )
         (prefix_out, _), past_key_values = self.vlm_with_expert.forward(
             attention_mask=make_att_2d_masks(pad_masks, att_masks),
             position_ids=torch.cumsum(pad_masks, dim=1) - 1,
@@ -94,7 +103,9 @@ class CLSVLAFlowMatching(VLAFlowMatching):
         if self._cls_in_prefix:
             obs_cls_out = prefix_out[:, : self.config.num_cls_prefix].float()
         elif self.config.use_cls_head:
-            images_and_language = pad_masks & (torch.cumsum(att_masks, dim=1) == 0)  # (B, P), without the state
+            images_and_language = pad_masks & (
+                torch.cumsum(att_masks, dim=1) == 0
+            )  # (B, P), without the state
             obs_cls_out = self._read_out(past_key_values, images_and_language).float()
         return Prefix(past_key_values, pad_masks, obs_cls_out)
 
@@ -104,7 +115,8 @@ class CLSVLAFlowMatching(VLAFlowMatching):
         Args:
             prefix: as `encode_prefix` returned it; it is the same afterwards.
             noise: (B, T, max_action_dim) float32, standard normal.
-            rtc_kwargs: inference_delay, prev_chunk_left_over, execution_horizon of lerobot's real-time chunking.
+            rtc_kwargs: inference_delay, prev_chunk_left_over, execution_horizon of lerobot's
+                real-time chunking.
 
         Returns:
             Normalised actions, (B, T, max_action_dim) float32.
@@ -126,8 +138,9 @@ class CLSVLAFlowMatching(VLAFlowMatching):
     def _read_out(self, past_key_values: "DynamicCache", visible: Tensor) -> Tensor:
         """Run the CLS tokens over a computed prefix that never sees them.
 
-        The prefix is run before and without them, not in one pass under a mask, because another sequence length
-        makes other matrix products, whose last bits differ: so a stock policy's actions stay what they were.
+        The prefix is run before and without them, not in one pass under a mask, because another
+        sequence length makes other matrix products, whose last bits differ: so a stock policy's
+        actions stay what they were.
 
         Args:
             past_key_values: the prefix's KV; it is the same afterwards.
@@ -137,16 +150,20 @@ class CLSVLAFlowMatching(VLAFlowMatching):
             (B, N, H), after the final norm.
         """
         batch_size, num_cls = visible.shape[0], self.config.num_cls_prefix
-        positions = torch.arange(-num_cls, 0, device=visible.device).expand(batch_size, -1)  # (B, N)
+        positions = torch.arange(-num_cls, 0, device=visible.device).expand(
+            batch_size, -1
+        )  # (B, N)
         among_themselves = visible.new_ones(batch_size, num_cls)
-        mask = torch.cat([visible, among_themselves], dim=1)[:, None].expand(-1, num_cls, -1)  # (B, N, P + N)
+        mask = torch.cat([visible, among_themselves], dim=1)[:, None].expand(
+            -1, num_cls, -1
+        )  # (B, N, P + N)
         cls = self.pre_cls_param.expand(batch_size, -1, -1)  # (B, N, H)
         return self._extend_prefix(cls, positions, mask, clone_past_key_values(past_key_values))
 
     def _extend_prefix(
         self, embs: Tensor, position_ids: Tensor, mask: Tensor, past_key_values: "DynamicCache"
     ) -> Tensor:
-        """Run further tokens through the VLM's layers on top of cached KV, to which theirs is appended.
+        """Run further tokens through the VLM's layers on top of cached KV.
 
         Args:
             embs: (B, M, H), the further tokens.
@@ -172,6 +189,8 @@ class CLSVLAFlowMatching(VLAFlowMatching):
                 use_cache=True,
                 past_key_values=past_key_values,
             )
-            hidden = hidden + layer.self_attn.o_proj(attended.to(layer.self_attn.o_proj.weight.dtype))
+            hidden = hidden + layer.self_attn.o_proj(
+                attended.to(layer.self_attn.o_proj.weight.dtype)
+            )
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         return text_model.norm(hidden)

@@ -16,14 +16,18 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     """SmolVLA with `num_cls_prefix` learnable CLS tokens at the start of the prefix.
 
     Attributes:
-        use_cls_head: whether the policy has CLS tokens. Without them it is stock SmolVLA, and there is no gate.
-        num_cls_prefix: how many; token 0 is what is seen now, token 1 predicts the next full inference's token 0.
-        cls_similarity_threshold: the scene is as predicted while the cosine is above it; in [-1, 1].
-        cls_attention: "bidirectional": CLS tokens share the attention block of images and language, and the
-            actions depend on them. "readout": CLS tokens see images and language, nothing sees them, and the
-            actions are exactly what they were without them, so any fine-tuned SmolVLA can be given a gate.
-        cls_head_trained: whether the CLS tokens were trained with a CLS objective. Without that the similarity is
-            noise; the node says so, and does not rest a decision on it.
+        use_cls_head: whether the policy has CLS tokens. Without them it is stock SmolVLA, and
+            there is no gate.
+        num_cls_prefix: how many; token 0 is what is seen now, token 1 predicts the next full
+            inference's token 0.
+        cls_similarity_threshold: the scene is as predicted while the cosine is above it; in [-1,
+            1].
+        cls_attention: "bidirectional": CLS tokens share the attention block of images and
+            language, and the actions depend on them. "readout": CLS tokens see images and
+            language, nothing sees them, and the actions are exactly what they were without them,
+            so any fine-tuned SmolVLA can be given a gate.
+        cls_head_trained: whether the CLS tokens were trained with a CLS objective. Without that
+            the similarity is noise; the node says so, and does not rest a decision on it.
     """
 
     use_cls_head: bool = True
@@ -36,12 +40,17 @@ class CLSSmolVLAConfig(SmolVLAConfig):
         super().__post_init__()
         if self.use_cls_head and self.num_cls_prefix < 2:
             raise ValueError(
-                "num_cls_prefix must be at least 2 while use_cls_head is true, because the gate compares two "
-                "tokens: token 0 (what is seen now) with token 1 of the previous inference (what it predicted); "
-                f"got {self.num_cls_prefix}. Set num_cls_prefix=2, or use_cls_head=false for a policy without gate"
+                "num_cls_prefix must be at least 2 while use_cls_head is true, because the gate "
+                "compares two "
+                "tokens: token 0 (what is seen now) with token 1 of the previous inference (what "
+                "it predicted); "
+                f"got {self.num_cls_prefix}. Set num_cls_prefix=2, or use_cls_head=false for a "
+                "policy without gate"
             )
         if self.cls_attention not in CLS_ATTENTION:
-            raise ValueError(f"cls_attention must be one of {CLS_ATTENTION}, got {self.cls_attention!r}")
+            raise ValueError(
+                f"cls_attention must be one of {CLS_ATTENTION}, got {self.cls_attention!r}"
+            )
         try:
             self.cls_similarity_threshold = parse_threshold(self.cls_similarity_threshold)
         except ValueError as error:
@@ -49,6 +58,6 @@ class CLSSmolVLAConfig(SmolVLAConfig):
 
     @classmethod
     def from_stock(cls, stock: SmolVLAConfig) -> "CLSSmolVLAConfig":
-        """The configuration for a stock SmolVLA checkpoint: a CLS head that leaves the actions as they were."""
+        """For a stock SmolVLA checkpoint: a CLS head that leaves the actions as they were."""
         values = {field.name: getattr(stock, field.name) for field in fields(stock) if field.init}
         return cls(**values, cls_attention="readout")

@@ -1,4 +1,4 @@
-"""The policy `cls_smolvla`: lerobot's SmolVLAPolicy with a CLS head, and the call forms of the guide."""
+"""The policy `cls_smolvla`: lerobot's SmolVLAPolicy with a CLS head and the guide's call forms."""
 
 from pathlib import Path
 
@@ -25,16 +25,17 @@ from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
 class CLSSmolVLAPolicy(SmolVLAPolicy):
     """SmolVLA that also says whether the scene is as its previous inference predicted.
 
-    `gate` is the history of whoever calls `predict_action_chunk(..., compute_cls_similarity=True)` on this object;
-    `last_decision` is what it decided last, None after `reset`. Who serves several robots calls `encode_prefix`
-    and `denoise` with a gate of their own for each.
+    `gate` is the history of whoever calls `predict_action_chunk(..., compute_cls_similarity=True)`
+    on this object; `last_decision` is what it decided last, None after `reset`. Who serves several
+    robots calls `encode_prefix` and `denoise` with a gate of their own for each.
     """
 
     config_class = CLSSmolVLAConfig
     name = "cls_smolvla"
 
     def __init__(self, config: CLSSmolVLAConfig, **kwargs) -> None:
-        # Not SmolVLAPolicy.__init__: it would build the stock model first, and loading would take twice as long.
+        # Not SmolVLAPolicy.__init__: it would build the stock model first, and loading would take
+        # twice as long.
         PreTrainedPolicy.__init__(self, config)
         config.validate_features()
         self.gate = SceneGate(config.cls_similarity_threshold)
@@ -45,15 +46,20 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_name_or_path: str | Path, *, config: PreTrainedConfig | None = None, **kwargs
+        cls,
+        pretrained_name_or_path: str | Path,
+        *,
+        config: PreTrainedConfig | None = None,
+        **kwargs,
     ) -> "CLSSmolVLAPolicy":
         """Load a checkpoint of type `cls_smolvla`, or a stock one of type `smolvla`.
 
-        A stock checkpoint has no CLS weights. It gets untrained ones in the layout "readout", which leaves its
-        actions as they were; that its similarity means nothing yet is said once.
+        A stock checkpoint has no CLS weights. It gets untrained ones in the layout "readout",
+        which leaves its actions as they were; that its similarity means nothing yet is said once.
 
         Args:
-            pretrained_name_or_path: a directory with config.json and model.safetensors, or a hub id.
+            pretrained_name_or_path: a directory with config.json and model.safetensors, or a hub
+                id.
             config: overrides the checkpoint's configuration.
             kwargs: lerobot's (revision, cache_dir, local_files_only, ...).
 
@@ -66,7 +72,9 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
 
     @classmethod
     def _load_as_safetensor(cls, model, model_file, map_location, strict):
-        missing, unexpected = load_model(model, model_file, strict=strict, device=resolve_safetensors_device(map_location))
+        missing, unexpected = load_model(
+            model, model_file, strict=strict, device=resolve_safetensors_device(map_location)
+        )
         explain_missing_weights(model.config, Path(model_file).parent, missing, unexpected)
         return model
 
@@ -81,8 +89,8 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         """Run the vision-language model over a preprocessed batch.
 
         Args:
-            batch: lerobot's keys: observation.images.* (B, 3, height, width) in [0, 1], observation.state (B, S),
-                observation.language.tokens and .attention_mask (B, L).
+            batch: lerobot's keys: observation.images.* (B, 3, height, width) in [0, 1],
+                observation.state (B, S), observation.language.tokens and .attention_mask (B, L).
 
         Raises:
             ValueError: the batch has no picture, or keys in the guide's spelling.
@@ -114,7 +122,9 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         if noise is None:
             shape = (prefix.pad_masks.shape[0], self.config.chunk_size, self.config.max_action_dim)
             noise = self.model.sample_noise(shape, prefix.pad_masks.device)
-        actions = self.model.denoise(prefix, noise, **rtc_kwargs)[..., : self.config.action_feature.shape[0]]
+        actions = self.model.denoise(prefix, noise, **rtc_kwargs)[
+            ..., : self.config.action_feature.shape[0]
+        ]
         if self.config.adapt_to_pi_aloha:
             actions = self._pi_aloha_encode_actions(actions)
         return actions
@@ -133,13 +143,14 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         Args:
             batch: preprocessed observation, see `encode_prefix`.
             noise: (B, T, max_action_dim) float32; drawn if None.
-            compute_cls_similarity: compare with the previous call that asked for it, and become the history of
-                the next. Ignored without CLS head.
+            compute_cls_similarity: compare with the previous call that asked for it, and become
+                the history of the next. Ignored without CLS head.
             rtc_kwargs: lerobot's real-time chunking arguments.
 
         Returns:
             Normalised actions (B, T, A); with compute_cls_similarity and a CLS head the tuple
-            (actions, obs_cls_out (B, N, H), should_cache). `last_decision` then holds the similarity.
+            (actions, obs_cls_out (B, N, H), should_cache). `last_decision` then holds the
+            similarity.
         """
         if not compute_cls_similarity or not self.config.use_cls_head:
             _check_keys(batch)
@@ -162,12 +173,14 @@ def _check_keys(batch: dict[str, Tensor]) -> None:
     for key in batch:
         if key.startswith("obs."):
             raise ValueError(
-                f"the batch has the key {key!r}; lerobot's name for it is 'observation.{key.removeprefix('obs.')}'"
+                f"the batch has the key {key!r}; lerobot's name for it is "
+                f"'observation.{key.removeprefix('obs.')}'"
             )
     needed = (OBS_STATE, OBS_LANGUAGE_TOKENS, OBS_LANGUAGE_ATTENTION_MASK)
     missing = [key for key in needed if key not in batch]
     if missing:
         raise ValueError(
-            f"the batch lacks {missing}; it has {sorted(batch)}. Expected are {list(needed)} and {OBS_IMAGES}.*, "
+            f"the batch lacks {missing}; it has {sorted(batch)}. Expected are {list(needed)} and "
+            f"{OBS_IMAGES}.*, "
             f"as the checkpoint's preprocessor makes them from an observation and its 'task'"
         )

@@ -1,4 +1,4 @@
-"""Pre- and post-processing of `cls_smolvla`: SmolVLA's own, under the name that lerobot's factory looks for."""
+"""SmolVLA's pre- and post-processing, under the name that lerobot's factory looks for."""
 
 from typing import Any
 
@@ -16,13 +16,14 @@ def make_cls_smolvla_pre_post_processors(
     PolicyProcessorPipeline[dict[str, Any], dict[str, Any]],
     PolicyProcessorPipeline[PolicyAction, PolicyAction],
 ]:
-    """The CLS tokens are parameters of the model, not inputs: nothing is added to SmolVLA's processing.
+    """SmolVLA's pipelines: the CLS tokens are parameters of the model, not inputs.
 
     Args:
         config: the policy's configuration.
         dataset_stats: mean and standard deviation of each feature, for the normalisation.
 
     Returns:
-        The pipeline from an observation to a batch, and the one from normalised actions to actions.
+        The pipeline from an observation to a batch, and the one from normalised actions to
+        actions.
     """
     return make_smolvla_pre_post_processors(config, dataset_stats)

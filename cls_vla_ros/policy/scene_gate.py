@@ -1,7 +1,7 @@
 """The gate: is the scene as the previous full inference predicted?
 
-Token 0 of the CLS head is what is seen now, token 1 is a prediction. The gate takes the cosine of token 0 now and
-token 1 of the previous full inference, and compares it with a threshold.
+Token 0 of the CLS head is what is seen now, token 1 is a prediction. The gate takes the cosine of
+token 0 now and token 1 of the previous full inference, and compares it with a threshold.
 """
 
 import math
@@ -12,8 +12,8 @@ from torch import Tensor
 
 SEEN, PREDICTED = 0, 1
 
-# A higher threshold is the stricter one, because caching needs similarity > threshold. (The guide that this
-# project comes from has the labels the other way round, against its own rule.)
+# A higher threshold is the stricter one, because caching needs similarity > threshold. (The guide
+# that this project comes from has the labels the other way round, against its own rule.)
 THRESHOLD_PRESETS = {"strict": 0.7, "balanced": 0.5, "relaxed": 0.3}
 
 
@@ -44,8 +44,9 @@ class GateDecision:
 class SceneGate:
     """Holds the CLS history of one robot's episode and decides by it.
 
-    `evaluate` only looks; `commit` makes an inference the history. They are two calls because an inference that
-    fails after its prefix must not become the history. Not thread-safe: its owner locks.
+    `evaluate` only looks; `commit` makes an inference the history. They are two calls because an
+    inference that fails after its prefix must not become the history. Not thread-safe: its owner
+    locks.
     """
 
     def __init__(self, threshold: float = THRESHOLD_PRESETS["balanced"]) -> None:
@@ -87,23 +88,32 @@ class SceneGate:
         """
         if obs_cls_out.ndim != 3 or obs_cls_out.shape[1] < 2:
             raise ValueError(
-                f"obs_cls_out must be (batch, num_cls_prefix >= 2, hidden), got {tuple(obs_cls_out.shape)}"
+                "obs_cls_out must be (batch, num_cls_prefix >= 2, hidden), got "
+                f"{tuple(obs_cls_out.shape)}"
             )
         batch_size = obs_cls_out.shape[0]
         if self._predicted is None:
             nothing = (math.nan,) * batch_size
-            return GateDecision(math.nan, nothing, self.threshold, has_history=False, should_cache=True)
+            return GateDecision(
+                math.nan, nothing, self.threshold, has_history=False, should_cache=True
+            )
 
         seen = obs_cls_out[:, SEEN]  # (B, H)
         if seen.shape != self._predicted.shape:
             raise ValueError(
-                f"obs_cls_out is {tuple(seen.shape)} (batch, hidden), but the previous full inference had "
-                f"{tuple(self._predicted.shape)}: call reset() before the batch or the policy changes"
+                f"obs_cls_out is {tuple(seen.shape)} (batch, hidden), but the previous full "
+                "inference had "
+                f"{tuple(self._predicted.shape)}: call reset() before the batch or the policy "
+                "changes"
             )
-        similarity = F.cosine_similarity(seen.float(), self._predicted.to(seen.device).float(), dim=-1)  # (B,)
+        similarity = F.cosine_similarity(
+            seen.float(), self._predicted.to(seen.device).float(), dim=-1
+        )  # (B,)
         per_sample = tuple(similarity.tolist())
         mean = math.fsum(per_sample) / batch_size
-        return GateDecision(mean, per_sample, self.threshold, True, should_cache=mean > self.threshold)
+        return GateDecision(
+            mean, per_sample, self.threshold, True, should_cache=mean > self.threshold
+        )
 
     def commit(self, obs_cls_out: Tensor) -> None:
         """Make this full inference the history that the next one is compared with."""
@@ -119,9 +129,12 @@ def parse_threshold(value: float | str) -> float:
     if isinstance(value, str):
         if value not in THRESHOLD_PRESETS:
             raise ValueError(
-                f"unknown threshold preset {value!r}: expected one of {', '.join(THRESHOLD_PRESETS)}, or a number"
+                f"unknown threshold preset {value!r}: expected one of "
+                f"{', '.join(THRESHOLD_PRESETS)}, or a number"
             )
         return THRESHOLD_PRESETS[value]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1.0 <= value <= 1.0:
-        raise ValueError(f"a similarity threshold is a number in [-1, 1], the range of a cosine; got {value!r}")
+        raise ValueError(
+            f"a similarity threshold is a number in [-1, 1], the range of a cosine; got {value!r}"
+        )
     return float(value)

@@ -1,7 +1,8 @@
 """A whole SmolVLA checkpoint of half a million random weights, made on the spot and without a hub.
 
-It has the real architecture in small: vision encoder, language model, action expert, tokenizer, processors. The
-demo and the tests run on it where no trained checkpoint is at hand. Its actions mean nothing.
+It has the real architecture in small: vision encoder, language model, action expert, tokenizer,
+processors. The demo and the tests run on it where no trained checkpoint is at hand. Its actions
+mean nothing.
 """
 
 import logging
@@ -49,12 +50,16 @@ def write_tiny_vlm(directory: Path) -> None:
         directory: what `vlm_model_name` can name, with load_vlm_weights=False.
     """
     tokens = [*SPECIAL_TOKENS.values(), *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    bytes_only = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=[]))
+    bytes_only = Tokenizer(
+        models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=[])
+    )
     bytes_only.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytes_only.decoder = decoders.ByteLevel()
     special = dict(SPECIAL_TOKENS)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bytes_only, pad_token=special.pop("pad_token"), extra_special_tokens=special
+        tokenizer_object=bytes_only,
+        pad_token=special.pop("pad_token"),
+        extra_special_tokens=special,
     )
     config = SmolVLMConfig(
         text_config={
@@ -87,9 +92,13 @@ def write_tiny_vlm(directory: Path) -> None:
 
 
 def tiny_config(
-    config_class: type[SmolVLAConfig], vlm_directory: Path | str, cameras: dict[str, tuple[int, int]],
-    state_dim: int, action_dim: int, **overrides,
-) -> SmolVLAConfig:  # fmt: skip
+    config_class: type[SmolVLAConfig],
+    vlm_directory: Path | str,
+    cameras: dict[str, tuple[int, int]],
+    state_dim: int,
+    action_dim: int,
+    **overrides,
+) -> SmolVLAConfig:
     """The configuration that fits a directory written by `write_tiny_vlm`.
 
     Args:
@@ -100,7 +109,9 @@ def tiny_config(
         action_dim: A.
         overrides: any other field of the configuration.
     """
-    inputs = {name: PolicyFeature(FeatureType.VISUAL, (3, *size)) for name, size in cameras.items()}
+    inputs = {
+        name: PolicyFeature(FeatureType.VISUAL, (3, *size)) for name, size in cameras.items()
+    }
     inputs[OBS_STATE] = PolicyFeature(FeatureType.STATE, (state_dim,))
     values = {
         "input_features": inputs,
@@ -116,9 +127,12 @@ def tiny_config(
 
 
 def make_tiny_checkpoint(
-    directory: Path, cameras: dict[str, tuple[int, int]], stats: dict[str, dict[str, Tensor]], seed: int = 0,
+    directory: Path,
+    cameras: dict[str, tuple[int, int]],
+    stats: dict[str, dict[str, Tensor]],
+    seed: int = 0,
     **overrides,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write a `cls_smolvla` checkpoint with random weights: model, processors and VLM directory.
 
     It appears whole or not at all, also where two processes make it at the same time.
@@ -126,7 +140,8 @@ def make_tiny_checkpoint(
     Args:
         directory: where; kept as it is if it is there already.
         cameras: height and width by feature name.
-        stats: "mean" and "std" of "observation.state" (S,) and "action" (A,), for the normalisation.
+        stats: "mean" and "std" of "observation.state" (S,) and "action" (A,), for the
+            normalisation.
         seed: of the weights.
         overrides: fields of CLSSmolVLAConfig.
 
@@ -140,9 +155,13 @@ def make_tiny_checkpoint(
     unfinished = Path(tempfile.mkdtemp(dir=directory.parent))
     write_tiny_vlm(unfinished / VLM_FOLDER)
     config = tiny_config(
-        CLSSmolVLAConfig, unfinished / VLM_FOLDER, cameras,
-        stats[OBS_STATE]["mean"].numel(), stats[ACTION]["mean"].numel(), **overrides,
-    )  # fmt: skip
+        CLSSmolVLAConfig,
+        unfinished / VLM_FOLDER,
+        cameras,
+        stats[OBS_STATE]["mean"].numel(),
+        stats[ACTION]["mean"].numel(),
+        **overrides,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         policy = CLSSmolVLAPolicy(config)

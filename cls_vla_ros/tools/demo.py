@@ -1,7 +1,8 @@
 """`make demo`: the real node on a real recording over real topics, with a report and a picture.
 
-It starts the lifecycle node as a process of its own, plays bags/demo to it at recording speed, resets once in the
-middle through the service, and leaves report.json, similarity.png and node.log in the output folder.
+It starts the lifecycle node as a process of its own, plays bags/demo to it at recording speed,
+resets once in the middle through the service, and leaves report.json, similarity.png and node.log
+in the output folder.
 """
 
 import argparse
@@ -15,20 +16,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Its own corner of the network, chosen before rclpy starts: a demo must not drive somebody's robot.
+# Its own corner of the network, chosen before rclpy starts: a demo must not drive somebody's
+# robot.
 os.environ.setdefault("ROS_DOMAIN_ID", "87")
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
-import rclpy  # noqa: E402
-from ament_index_python.packages import get_package_prefix  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import BarColumn, Progress, TextColumn  # noqa: E402
+import rclpy
+from ament_index_python.packages import get_package_prefix
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 
-from cls_vla_ros.msg import ActionChunk, SceneChange  # noqa: E402
-from cls_vla_ros.node.bag_player import BagPlayer  # noqa: E402
-from cls_vla_ros.node.demo_policy import share  # noqa: E402
-from cls_vla_ros.node.policy_client import PolicyClient  # noqa: E402
-from cls_vla_ros.tools.demo_report import UNTRAINED, Recorded, decision_of, draw, make_report  # noqa: E402
+from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.node.bag_player import BagPlayer
+from cls_vla_ros.node.demo_policy import share
+from cls_vla_ros.node.policy_client import PolicyClient
+from cls_vla_ros.tools.demo_report import UNTRAINED, Recorded, decision_of, draw, make_report
 
 CONFIGURE_TIMEOUT_S = 120.0
 ANSWER_TIMEOUT_S = 20.0
@@ -45,11 +47,20 @@ class Run:
 
 
 def main() -> None:
-    """Run the demo; exit 1 with the reason and the end of the node's log if something is not as it should be."""
+    """Run the demo; exit 1 with the reason and the end of the node's log if it goes wrong."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("demo_output"), help="output folder (default demo_output)")
-    parser.add_argument("--bag", type=Path, default=share("bags", "demo"), help="recording (default: the demo's)")
-    parser.add_argument("--params-file", type=Path, default=share("config", "demo.yaml"), help="parameters of the node")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo_output"), help="output folder (default demo_output)"
+    )
+    parser.add_argument(
+        "--bag", type=Path, default=share("bags", "demo"), help="recording (default: the demo's)"
+    )
+    parser.add_argument(
+        "--params-file",
+        type=Path,
+        default=share("config", "demo.yaml"),
+        help="parameters of the node",
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     log = args.out / "node.log"
@@ -59,10 +70,14 @@ def main() -> None:
         with policy_node(args.params_file, log) as process:
             run, player = play(args.bag, console)
         if process.returncode != 0:
-            raise RuntimeError(f"the node ended with exit code {process.returncode} after SIGINT; expected 0")
+            raise RuntimeError(
+                f"the node ended with exit code {process.returncode} after SIGINT; expected 0"
+            )
         labels_file = Path(f"{args.bag}.labels.json")
         labels = json.loads(labels_file.read_text()) if labels_file.is_file() else {}
-        recorded = Recorded(run.scene_changes, run.chunks, run.reset_ns, player.start_ns, labels.get("events", []))
+        recorded = Recorded(
+            run.scene_changes, run.chunks, run.reset_ns, player.start_ns, labels.get("events", [])
+        )
         report = make_report(recorded, args.bag)
         (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         draw(recorded, args.out / "similarity.png")
@@ -92,7 +107,10 @@ def policy_node(params_file: Path, log: Path):
             [*command, "-p", "use_sim_time:=true"],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={"OMP_NUM_THREADS": "1", **os.environ},  # half a million weights are too few to share out
+            env={
+                "OMP_NUM_THREADS": "1",
+                **os.environ,
+            },  # half a million weights are too few to share out
         )
         try:
             yield process
@@ -107,7 +125,11 @@ def policy_node(params_file: Path, log: Path):
 def play(bag: Path, console: Console) -> tuple[Run, BagPlayer]:
     """Configure and activate the node, play the recording to it, reset in the middle."""
     run = Run()
-    columns = TextColumn("{task.completed:4.1f} s of {task.total:.1f} s"), BarColumn(), TextColumn("{task.description}")
+    columns = (
+        TextColumn("{task.completed:4.1f} s of {task.total:.1f} s"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=console) as progress:
         bar = None
         start_ns = 0
@@ -131,7 +153,9 @@ def play(bag: Path, console: Console) -> tuple[Run, BagPlayer]:
             start_ns = player.start_ns
             bar = progress.add_task("", total=player.duration_s)
             if not player.wait_for_subscribers(ANSWER_TIMEOUT_S):
-                raise RuntimeError("the node does not subscribe to the recording's topics: see its params file")
+                raise RuntimeError(
+                    "the node does not subscribe to the recording's topics: see its params file"
+                )
             middle_ns = player.start_ns + int(player.duration_s / 2 * 1e9)
             middle = threading.Event()
 
@@ -143,7 +167,9 @@ def play(bag: Path, console: Console) -> tuple[Run, BagPlayer]:
 
             def reset_in_the_middle() -> None:
                 if middle.wait(player.duration_s + ANSWER_TIMEOUT_S):
-                    progress.console.print(f"reset: {client.reset(ANSWER_TIMEOUT_S)}", highlight=False)
+                    progress.console.print(
+                        f"reset: {client.reset(ANSWER_TIMEOUT_S)}", highlight=False
+                    )
 
             resetter = threading.Thread(target=reset_in_the_middle, daemon=True)
             resetter.start()

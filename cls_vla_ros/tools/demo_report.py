@@ -12,13 +12,15 @@ import matplotlib
 import torch
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-from cls_vla_ros.msg import ActionChunk, SceneChange  # noqa: E402
+from cls_vla_ros.msg import ActionChunk, SceneChange
 
 UNTRAINED = (
-    "The demo's policy has random weights and its CLS head is untrained: the similarity, the scene changes and the "
-    "actions mean nothing yet. What is real: the node, the recording, the topics, the gate's arithmetic, the times."
+    "The demo's policy has random weights and its CLS head is untrained: the similarity, the "
+    "scene changes and the "
+    "actions mean nothing yet. What is real: the node, the recording, the topics, the gate's "
+    "arithmetic, the times."
 )
 CHANGED, AS_PREDICTED, FIRST = "scene changed", "as predicted", "no history"
 
@@ -62,16 +64,24 @@ def problems_of(recorded: Recorded) -> list[str]:
     messages = recorded.scene_changes
     problems = []
     if [m.inference_id for m in messages] != [c.inference_id for c in recorded.chunks]:
-        problems.append(f"{len(messages)} scene changes but {len(recorded.chunks)} action chunks, or not the same")
+        problems.append(
+            f"{len(messages)} scene changes but {len(recorded.chunks)} action chunks, or not the "
+            "same"
+        )
     episodes = sorted({m.episode for m in messages})
     if len(episodes) != 2:
-        problems.append(f"inferences in the episodes {episodes}; expected two, one before and one after the reset")
+        problems.append(
+            f"inferences in the episodes {episodes}; expected two, one before and one after the "
+            "reset"
+        )
     for episode in episodes:
         first, *others = [m for m in messages if m.episode == episode]
         if first.has_history or not math.isnan(first.similarity):
             problems.append(f"the first inference of episode {episode} had a history")
         if not others or not all(m.has_history and -1 <= m.similarity <= 1 for m in others):
-            problems.append(f"the inferences after the first of episode {episode} have no similarity")
+            problems.append(
+                f"the inferences after the first of episode {episode} have no similarity"
+            )
     return problems
 
 
@@ -85,7 +95,9 @@ def make_report(recorded: Recorded, bag: Path) -> dict:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "recording": bag.name,
-        "events": [{**event, "time_s": recorded.seconds(event["stamp_ns"])} for event in recorded.events],
+        "events": [
+            {**event, "time_s": recorded.seconds(event["stamp_ns"])} for event in recorded.events
+        ],
         "reset_s": recorded.seconds(recorded.reset_ns),
         "problems": problems_of(recorded),
         "summary": {
@@ -117,41 +129,78 @@ def make_report(recorded: Recorded, bag: Path) -> dict:
 
 
 def draw(recorded: Recorded, path: Path) -> None:
-    """The similarity over time with threshold, events, scene changes and reset, and the latency below it."""
+    """The similarity over time with threshold, events and reset, and the latency below it."""
     messages = recorded.scene_changes
     times = [recorded.time_of(m) for m in messages]
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(11, 6.5), sharex=True, height_ratios=(3, 1), layout="constrained"
     )
     for episode in sorted({m.episode for m in messages}):
-        points = [(t, m.similarity) for t, m in zip(times, messages, strict=True) if m.episode == episode]
-        top.plot(*zip(*points, strict=True), "o-", ms=3, lw=1, color="tab:blue",
-                 label="similarity" if episode == messages[0].episode else None)  # fmt: skip
-    top.step(times, [m.threshold for m in messages], where="post", color="tab:red", ls="--", lw=1, label="threshold")
+        points = [
+            (t, m.similarity) for t, m in zip(times, messages, strict=True) if m.episode == episode
+        ]
+        top.plot(
+            *zip(*points, strict=True),
+            "o-",
+            ms=3,
+            lw=1,
+            color="tab:blue",
+            label="similarity" if episode == messages[0].episode else None,
+        )
+    top.step(
+        times,
+        [m.threshold for m in messages],
+        where="post",
+        color="tab:red",
+        ls="--",
+        lw=1,
+        label="threshold",
+    )
     changes = [(t, m.similarity) for t, m in zip(times, messages, strict=True) if m.scene_changed]
     if changes:
         top.plot(*zip(*changes, strict=True), "x", ms=7, color="tab:red", label=CHANGED)
     low, high = top.get_ylim()
     top.set_ylim(low - 0.05 * (high - low), high + 0.32 * (high - low))
     for axes in (top, bottom):
-        axes.axvline(recorded.seconds(recorded.reset_ns), color="tab:green", lw=2, label="reset" if axes is top else None)
+        axes.axvline(
+            recorded.seconds(recorded.reset_ns),
+            color="tab:green",
+            lw=2,
+            label="reset" if axes is top else None,
+        )
         for event in recorded.events:
             style = "-" if event["scene_change"] else ":"
             axes.axvline(recorded.seconds(event["stamp_ns"]), color="0.4", ls=style, lw=1)
     for event in recorded.events:
         top.annotate(
-            event["kind"].replace("_", " "), (recorded.seconds(event["stamp_ns"]), 0.98), rotation=90, fontsize=8,
-            xycoords=("data", "axes fraction"), xytext=(-3, 0), textcoords="offset points", ha="right", va="top",
+            event["kind"].replace("_", " "),
+            (recorded.seconds(event["stamp_ns"]), 0.98),
+            rotation=90,
+            fontsize=8,
+            xycoords=("data", "axes fraction"),
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="top",
             color="0.25",
-        )  # fmt: skip
-    top.set(ylabel="cosine similarity", title="Demo: CLS similarity over time. The CLS head is UNTRAINED: it means nothing yet")
+        )
+    top.set(
+        ylabel="cosine similarity",
+        title="Demo: CLS similarity over time. The CLS head is UNTRAINED: it means nothing yet",
+    )
     top.plot([], [], color="0.4", lw=1, label="labelled: changes the scene")
     top.plot([], [], color="0.4", ls=":", lw=1, label="labelled: does not")
     figure.legend(loc="outside lower center", fontsize=8, ncols=6)
     bottom.stackplot(
-        times, [m.prefix_ms for m in messages], [m.denoise_ms for m in messages],
-        [m.total_ms - m.prefix_ms - m.denoise_ms for m in messages], labels=("prefix", "denoise", "rest of the latency"), alpha=0.7,
-    )  # fmt: skip
-    bottom.set(ylabel="latency [ms]", xlabel="time since the recording's start [s]", ylim=(0, None))
+        times,
+        [m.prefix_ms for m in messages],
+        [m.denoise_ms for m in messages],
+        [m.total_ms - m.prefix_ms - m.denoise_ms for m in messages],
+        labels=("prefix", "denoise", "rest of the latency"),
+        alpha=0.7,
+    )
+    bottom.set(
+        ylabel="latency [ms]", xlabel="time since the recording's start [s]", ylim=(0, None)
+    )
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -1,7 +1,7 @@
-"""`ros2 run cls_vla_ros replay BAG`: play a rosbag2 recording into a running policy node, with /clock.
+"""`ros2 run cls_vla_ros replay BAG`: play a recording into a running policy node, with /clock.
 
-Start the node with use_sim_time; `ros2 launch cls_vla_ros replay.launch.py` does both. Where rosbag2 is installed,
-`ros2 bag play --clock 100 BAG` does the same.
+Start the node with use_sim_time; `ros2 launch cls_vla_ros replay.launch.py` does both. Where
+rosbag2 is installed, `ros2 bag play --clock 100 BAG` does the same.
 """
 
 import argparse
@@ -20,10 +20,16 @@ SUBSCRIBER_TIMEOUT_S = 10.0
 
 
 def parse_args(args: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="replay", description="Play a rosbag2 recording with /clock.")
+    parser = argparse.ArgumentParser(
+        prog="replay", description="Play a rosbag2 recording with /clock."
+    )
     parser.add_argument("bag", type=Path, help="rosbag2 directory (MCAP or SQLite)")
-    parser.add_argument("--rate", type=float, default=1.0, help="2 plays twice as fast (default 1)")
-    parser.add_argument("--loop", action="store_true", help="begin again at the end; the node sees time jump back")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="2 plays twice as fast (default 1)"
+    )
+    parser.add_argument(
+        "--loop", action="store_true", help="begin again at the end; the node sees time jump back"
+    )
     parsed = parser.parse_args(remove_ros_args(args)[1:])
     if not parsed.rate > 0:
         parser.error(f"--rate must be above 0, got {parsed.rate}")
@@ -38,7 +44,9 @@ def main() -> None:
     try:
         player = BagPlayer(node, args.bag)
         if not player.wait_for_subscribers(SUBSCRIBER_TIMEOUT_S):
-            node.get_logger().warning("nobody subscribes to the recording's topics; playing all the same")
+            node.get_logger().warning(
+                "nobody subscribes to the recording's topics; playing all the same"
+            )
         _play(player, args.bag, args.rate, args.loop)
     except (OSError, ValueError) as error:
         sys.exit(f"replay: {error}")
@@ -50,7 +58,12 @@ def main() -> None:
 
 
 def _play(player: BagPlayer, bag: Path, rate: float, loop: bool) -> None:
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.1f} s"), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.1f} s"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns) as progress:
         bar = progress.add_task(f"playing {bag.name}", total=player.duration_s)
         # rclpy's signal handler shuts the context down; playing then ends by itself.
@@ -58,7 +71,9 @@ def _play(player: BagPlayer, bag: Path, rate: float, loop: bool) -> None:
         rclpy.get_default_context().on_shutdown(stop.set)
         while True:
             player.play(
-                rate=rate, stop=stop, on_time=lambda ns: progress.update(bar, completed=(ns - player.start_ns) / 1e9)
+                rate=rate,
+                stop=stop,
+                on_time=lambda ns: progress.update(bar, completed=(ns - player.start_ns) / 1e9),
             )
             if not loop or stop.is_set():
                 return

@@ -1,0 +1,29 @@
+# On a fresh machine with a CPython 3.12, make, git and a C/C++ compiler, `make demo` and `make test` do everything.
+SHELL := /bin/bash
+SOURCES := CMakeLists.txt package.xml dev/build.sh dev/wheels.cmake \
+	$(shell find cls_vla_ros msg launch config bags scripts -type f -not -name '*.pyc')
+ENV := . dev/env.sh &&
+export PYTHON
+
+.PHONY: demo test lint setup build clean
+
+demo: build  ## run the node on the recording; report and picture in demo_output/
+	@$(ENV) demo --out demo_output
+
+test: build  ## all tests; ARGS="-k gate" for some
+	@$(ENV) python -m ruff check . && python -m pytest $(ARGS)
+
+lint: setup  ## ruff, and its formatting
+	@$(ENV) ruff check --fix . && ruff format .
+
+setup: .venv/.ready  ## the virtual environment
+build: install/.built  ## the messages and the package
+
+.venv/.ready: $(wildcard requirements/*.txt) dev/setup.sh dev/find_python.sh
+	@dev/setup.sh
+
+install/.built: .venv/.ready $(SOURCES)
+	@dev/build.sh
+
+clean:  ## what build made; .venv stays
+	rm -rf build install log demo_output

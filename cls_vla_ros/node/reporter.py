@@ -1,0 +1,64 @@
+"""What goes wrong is said twice: at once in the log, and every second on /diagnostics."""
+
+import time
+import traceback
+
+from cls_vla_ros.node.diagnostics import Health
+from cls_vla_ros.node.inference_loop import Result
+
+COMPLAINT_PERIOD_S = 2.0
+SAME_COMPLAINT_PERIOD_S = 30.0
+
+
+class Reporter:
+    """Thread-safe as far as its logger is: at worst, two threads log one complaint each."""
+
+    def __init__(self, logger) -> None:
+        """Start with nothing said.
+
+        Args:
+            logger: of the node.
+        """
+        self._logger = logger
+        self.health = Health()
+        self._complaints: dict[str, tuple[float, str]] = {}  # last logged of each source, and when
+
+    def good(self, result: Result) -> None:
+        """An inference was published."""
+        self.health.good(result)
+
+    def hold(self, reason: str) -> None:
+        """No action is published, and this is why."""
+        self.health.hold(reason)
+        self._complain("hold", f"holding, no action is published: {reason}")
+
+    def refused(self, topic: str, text: str) -> None:
+        """A message was not used."""
+        self.health.refused(topic, text)
+        self._complain(topic, f"message on {topic} refused: {text}")
+
+    def inference_failed(self, error: Exception) -> None:
+        """An inference raised; the node goes on."""
+        self.health.error(f"the inference failed: {type(error).__name__}: {error}")
+        self._complain("inference", describe("the inference", error))
+
+    def transition_failed(self, name: str, error: Exception) -> None:
+        """A lifecycle transition raised."""
+        self._logger.error(describe(name, error))
+
+    def _complain(self, source: str, text: str) -> None:
+        """Log, but not at camera rate: the same words from one source only every 30 seconds."""
+        now = time.monotonic()
+        logged_at, logged = self._complaints.get(source, (-SAME_COMPLAINT_PERIOD_S, ""))
+        if now - logged_at < (SAME_COMPLAINT_PERIOD_S if text == logged else COMPLAINT_PERIOD_S):
+            return
+        self._complaints[source] = now, text
+        self._logger.warning(text)
+
+
+def describe(what: str, error: Exception) -> str:
+    """What failed and why; with its traceback where the error is not one that we foresee."""
+    text = f"{what} failed: {type(error).__name__}: {error}"
+    if isinstance(error, (ValueError, OSError)):
+        return text
+    return text + "\n" + "".join(traceback.format_exception(error))

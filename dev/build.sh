@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# colcon build against the ROS wheels in .venv. With a ROS of your own, plain `colcon build` does it (README).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. dev/env.sh
+echo "== Building the messages and the package"
+export AMENT_PREFIX_PATH="$PWD/.venv" CMAKE_PREFIX_PATH="$PWD/.venv"
+log=$(mktemp)
+if ! .venv/bin/python -m colcon build --symlink-install --event-handlers console_cohesion+ --cmake-args \
+  "-DCMAKE_PROJECT_INCLUDE=$PWD/dev/wheels.cmake" "-DPython3_EXECUTABLE=$PWD/.venv/bin/python" -DBUILD_TESTING=OFF \
+  >"$log" 2>&1; then
+  cat "$log"
+  exit 1
+fi
+rm "$log"
+touch install/.built
+echo "== Built"

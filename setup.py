@@ -1,0 +1,16 @@
+"""`pip install .` on a machine without ROS: the policy and the runtime, for training boxes.
+
+With ROS the package is built by colcon (CMakeLists.txt), which makes the messages too.
+"""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="cls_vla_ros",
+    version="0.1.0",
+    description="CLS-gated SmolVLA: the policy (a lerobot plugin) and its runtime",
+    license="Apache-2.0",
+    python_requires=">=3.12",
+    packages=find_packages(include=["cls_vla_ros", "cls_vla_ros.*"]),
+    install_requires=["lerobot[smolvla]==0.6.1"],
+)
