@@ -16,7 +16,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
 
-from cls_vla_ros.node.messages import to_time
+from cls_vla_ros.node.stamps import to_time
 
 CLOCK_PERIOD_S = 0.01
 # Half a second after the first subscriber was seen, discovery has found the others on a quiet

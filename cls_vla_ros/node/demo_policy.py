@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import torch
-from ament_index_python.packages import get_package_share_directory
 
+from cls_vla_ros.node.share import share
 from cls_vla_ros.policy.tiny_checkpoint import make_tiny_checkpoint
 
 DEMO = "demo"
@@ -15,11 +15,6 @@ CAMERAS = {
     "observation.images.front": (120, 160),
     "observation.images.wrist": (240, 320),
 }  # height, width
-
-
-def share(*parts: str) -> Path:
-    """A file of the installed package."""
-    return Path(get_package_share_directory("cls_vla_ros"), *parts)
 
 
 def resolve_policy_path(path: str) -> str:

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from builtin_interfaces.msg import Duration, Time
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from cls_vla_ros.inference import GateDecision
@@ -11,17 +10,7 @@ from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.inference_loop import Result
 from cls_vla_ros.node.joints import ros_unit
 from cls_vla_ros.node.settings import ActionSettings
-
-NS = 10**9
-
-
-def to_time(ns: int) -> Time:
-    return Time(sec=ns // NS, nanosec=ns % NS)
-
-
-def to_duration(seconds: float) -> Duration:
-    ns = round(seconds * NS)
-    return Duration(sec=ns // NS, nanosec=ns % NS)
+from cls_vla_ros.node.stamps import to_duration, to_time
 
 
 def to_scene_change(result: Result, threshold: float) -> SceneChange:

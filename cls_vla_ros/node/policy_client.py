@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
@@ -23,7 +24,11 @@ TRANSITIONS = {
 
 
 class PolicyClient:
-    """A node of its own, spun in a thread; use it as a context manager."""
+    """A node of its own, spun in a thread; use it as a context manager.
+
+    Attributes:
+        diagnostics: what the policy node last said of itself; empty before that.
+    """
 
     def __init__(
         self,
@@ -39,9 +44,13 @@ class PolicyClient:
             on_action_chunk: likewise.
             name: of the client's node.
         """
+        self.diagnostics: dict[str, str] = {}
         self.node = Node(name)
         self.node.create_subscription(SceneChange, "scene_change", on_scene_change, OUTPUT_QOS)
         self.node.create_subscription(ActionChunk, "action_chunk", on_action_chunk, OUTPUT_QOS)
+        self.node.create_subscription(
+            DiagnosticArray, "/diagnostics", self._on_diagnostics, OUTPUT_QOS
+        )
         self._change_state = self.node.create_client(ChangeState, f"{POLICY_NODE}/change_state")
         self._reset = self.node.create_client(Trigger, "reset")
         self._executor = SingleThreadedExecutor()
@@ -82,6 +91,11 @@ class PolicyClient:
             TimeoutError: it did not answer.
         """
         return self._call(self._reset, Trigger.Request(), timeout_s).message
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if POLICY_NODE in status.name:
+                self.diagnostics = {value.key: value.value for value in status.values}
 
     def _call(self, client, request, timeout_s: float):
         if not client.wait_for_service(timeout_s):

@@ -27,6 +27,7 @@ from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.node.reporter import Reporter
 from cls_vla_ros.node.ros_logging import forward_logging
 from cls_vla_ros.node.settings import CameraSettings, Settings, check_against_policy
+from cls_vla_ros.node.stamps import to_ns
 
 NODE_NAME = "cls_vla_policy"
 
@@ -179,9 +180,8 @@ class PolicyNode(LifecycleNode):
         self._store(self._settings.state.topic, self._buffer.put_joint_state, message)
 
     def _store(self, topic: str, put, message) -> None:
-        stamp = message.header.stamp
         # A driver that does not stamp leaves zeros; then the time of arrival is the best there is.
-        stamp_ns = stamp.sec * 10**9 + stamp.nanosec or self.get_clock().now().nanoseconds
+        stamp_ns = to_ns(message.header.stamp) or self.get_clock().now().nanoseconds
         try:
             put(message, stamp_ns)
         except ValueError as error:

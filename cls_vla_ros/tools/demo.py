@@ -16,11 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Its own corner of the network, chosen before rclpy starts: a demo must not drive somebody's
-# robot.
-os.environ.setdefault("ROS_DOMAIN_ID", "87")
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-
 import rclpy
 from ament_index_python.packages import get_package_prefix
 from rich.console import Console
@@ -28,8 +23,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.bag_player import BagPlayer
-from cls_vla_ros.node.demo_policy import share
 from cls_vla_ros.node.policy_client import PolicyClient
+from cls_vla_ros.node.share import share
+from cls_vla_ros.node.stamps import to_ns
 from cls_vla_ros.tools.demo_report import UNTRAINED, Recorded, decision_of, draw, make_report
 
 CONFIGURE_TIMEOUT_S = 120.0
@@ -44,6 +40,7 @@ class Run:
     scene_changes: list[SceneChange] = field(default_factory=list)
     chunks: list[ActionChunk] = field(default_factory=list)
     reset_ns: int = 0  # ROS time at which the reset was called
+    device: str = ""  # where the policy ran, as the node says
 
 
 def main() -> None:
@@ -61,7 +58,15 @@ def main() -> None:
         default=share("config", "demo.yaml"),
         help="parameters of the node",
     )
+    parser.add_argument(
+        "--domain-id",
+        type=int,
+        default=50 + os.getpid() % 50,
+        help="ROS domain (default: one of 50 to 99, so that the demo meets no robot of yours)",
+    )
     args = parser.parse_args()
+    os.environ["ROS_DOMAIN_ID"] = str(args.domain_id)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     args.out.mkdir(parents=True, exist_ok=True)
     log = args.out / "node.log"
     console = Console()
@@ -78,7 +83,7 @@ def main() -> None:
         recorded = Recorded(
             run.scene_changes, run.chunks, run.reset_ns, player.start_ns, labels.get("events", [])
         )
-        report = make_report(recorded, args.bag)
+        report = make_report(recorded, args.bag, run.device)
         (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         draw(recorded, args.out / "similarity.png")
         if report["problems"]:
@@ -136,7 +141,7 @@ def play(bag: Path, console: Console) -> tuple[Run, BagPlayer]:
 
         def on_scene_change(message: SceneChange) -> None:
             run.scene_changes.append(message)
-            stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            stamp_ns = to_ns(message.header.stamp)
             line = (
                 f"{(stamp_ns - start_ns) / 1e9:5.2f} s   similarity {message.similarity:6.3f}   "
                 f"{decision_of(message):13}   {message.total_ms:4.0f} ms"
@@ -176,6 +181,7 @@ def play(bag: Path, console: Console) -> tuple[Run, BagPlayer]:
             player.play(on_time=on_time)
             progress.update(bar, completed=player.duration_s)
             resetter.join(ANSWER_TIMEOUT_S)
+            run.device = client.diagnostics.get("device", "unknown")
             client.transition("deactivate", ANSWER_TIMEOUT_S)
             player.close()
     return run, player

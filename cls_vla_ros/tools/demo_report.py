@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
-import torch
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.node.stamps import to_ns
 
 UNTRAINED = (
     "The demo's policy has random weights and its CLS head is untrained: the similarity, the "
-    "scene changes and the "
-    "actions mean nothing yet. What is real: the node, the recording, the topics, the gate's "
-    "arithmetic, the times."
+    "scene changes and the actions mean nothing yet. What is real: the node, the recording, the "
+    "topics, the gate's arithmetic, the times."
 )
 CHANGED, AS_PREDICTED, FIRST = "scene changed", "as predicted", "no history"
 
@@ -48,8 +47,8 @@ class Recorded:
         return (ns - self.start_ns) / 1e9
 
     def time_of(self, message: SceneChange | ActionChunk) -> float:
-        stamp = message.header.stamp
-        return self.seconds(stamp.sec * 10**9 + stamp.nanosec)
+        """When the frame that it is about was taken, since the recording's start."""
+        return self.seconds(to_ns(message.header.stamp))
 
 
 def decision_of(message: SceneChange) -> str:
@@ -85,7 +84,7 @@ def problems_of(recorded: Recorded) -> list[str]:
     return problems
 
 
-def make_report(recorded: Recorded, bag: Path) -> dict:
+def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
     """All that was heard, as JSON holds it (NaN becomes null)."""
     messages = recorded.scene_changes
     latencies = sorted(m.total_ms for m in messages) or [math.nan]
@@ -93,7 +92,7 @@ def make_report(recorded: Recorded, bag: Path) -> dict:
         "note": UNTRAINED,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": device,
         "recording": bag.name,
         "events": [
             {**event, "time_s": recorded.seconds(event["stamp_ns"])} for event in recorded.events
@@ -190,7 +189,6 @@ def draw(recorded: Recorded, path: Path) -> None:
     )
     top.plot([], [], color="0.4", lw=1, label="labelled: changes the scene")
     top.plot([], [], color="0.4", ls=":", lw=1, label="labelled: does not")
-    figure.legend(loc="outside lower center", fontsize=8, ncols=6)
     bottom.stackplot(
         times,
         [m.prefix_ms for m in messages],
@@ -202,5 +200,6 @@ def draw(recorded: Recorded, path: Path) -> None:
     bottom.set(
         ylabel="latency [ms]", xlabel="time since the recording's start [s]", ylim=(0, None)
     )
+    figure.legend(loc="outside lower center", fontsize=8, ncols=9)
     figure.savefig(path, dpi=110)
     plt.close(figure)
