@@ -6,5 +6,6 @@ export PATH="$_root/.venv/bin:$_root/install/cls_vla_ros/lib/cls_vla_ros:$PATH"
 export AMENT_PREFIX_PATH="$_root/install/cls_vla_ros:$_root/.venv"
 export PYTHONPATH="$_root/install/cls_vla_ros/lib/python3.12/site-packages"
 export LD_LIBRARY_PATH="$_root/install/cls_vla_ros/lib"
+export PYTHONSAFEPATH=1 # the package is the built one, also in the folder of its sources
 export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
 unset CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO _root

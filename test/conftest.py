@@ -1,0 +1,45 @@
+"""For all tests: a tiny checkpoint, observations for it, and no network but this machine."""
+
+import os
+
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_DOMAIN_ID"] = str(150 + os.getpid() % 50)
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+import torch
+
+from cls_vla_ros.inference import Observation
+from cls_vla_ros.policy.tiny_checkpoint import make_tiny_checkpoint
+
+CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
+STATE_DIM, ACTION_DIM = 3, 3
+STATS = {
+    "observation.state": {
+        "mean": torch.tensor([0.1, 0.2, 0.3]),
+        "std": torch.tensor([1.0, 2.0, 0.5]),
+    },
+    "action": {"mean": torch.tensor([1.0, -1.0, 0.0]), "std": torch.tensor([0.5, 0.5, 2.0])},
+}
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """A cls_smolvla checkpoint with the bidirectional layout; read it, do not write to it."""
+    return make_tiny_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny", CAMERAS, STATS)
+
+
+@pytest.fixture
+def make_observation():
+    def make(seed: int = 0, task: str = "open the drawer") -> Observation:
+        random = np.random.default_rng(seed)
+        images = {
+            name: random.integers(0, 256, (*size, 3), dtype=np.uint8)
+            for name, size in CAMERAS.items()
+        }
+        return Observation(images, random.normal(size=STATE_DIM).astype(np.float32), task)
+
+    return make

@@ -1,0 +1,41 @@
+import shutil
+
+import pytest
+import torch
+
+from cls_vla_ros.inference import load_policy
+
+
+def test_a_path_may_be_a_string_with_a_tilde(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(checkpoint, tmp_path / "policy")
+    policy, _, _ = load_policy("~/policy")
+    assert not policy.training
+
+
+def test_auto_is_a_device_that_exists(checkpoint):
+    policy, _, _ = load_policy(checkpoint, "auto")
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert next(policy.parameters()).device.type == policy.config.device == expected
+
+
+def test_a_gpu_that_is_not_there_is_an_error_and_not_silently_a_cpu(checkpoint):
+    with pytest.raises(ValueError, match=r"cuda:99.*CUDA devices"):
+        load_policy(checkpoint, "cuda:99")
+
+
+def test_a_device_that_is_none_is_refused(checkpoint):
+    with pytest.raises(ValueError, match="'gpu'"):
+        load_policy(checkpoint, "gpu")
+
+
+def test_a_checkpoint_without_processors_is_named(checkpoint, tmp_path):
+    copy = shutil.copytree(checkpoint, tmp_path / "old")
+    (copy / "policy_preprocessor.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"policy_preprocessor\.json.*migrate"):
+        load_policy(copy, "cpu")
+
+
+def test_a_hub_that_cannot_be_reached_is_said(monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"nobody/no_such_policy.*hub"):
+        load_policy("nobody/no_such_policy", "cpu")

@@ -1,0 +1,77 @@
+"""A stock SmolVLA of lerobot's and batches for it, in small."""
+
+import pytest
+import torch
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+
+from cls_vla_ros.policy import CLSSmolVLAConfig, CLSSmolVLAPolicy
+from cls_vla_ros.policy.tiny_checkpoint import tiny_config, write_tiny_vlm
+
+CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
+STATE_DIM, ACTION_DIM = 5, 4
+
+
+@pytest.fixture(scope="session")
+def vlm(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("vlm")
+    write_tiny_vlm(directory)
+    return directory
+
+
+@pytest.fixture
+def make_config(vlm):
+    def make(config_class=CLSSmolVLAConfig, **overrides):
+        return tiny_config(config_class, vlm, CAMERAS, STATE_DIM, ACTION_DIM, **overrides)
+
+    return make
+
+
+@pytest.fixture
+def stock(make_config) -> SmolVLAPolicy:
+    torch.manual_seed(0)
+    return SmolVLAPolicy(make_config(SmolVLAConfig)).eval()
+
+
+@pytest.fixture
+def with_stock_weights(make_config, stock):
+    """Our policy with the stock policy's weights, and random CLS tokens."""
+
+    def make(**overrides) -> CLSSmolVLAPolicy:
+        torch.manual_seed(1)
+        policy = CLSSmolVLAPolicy(make_config(**overrides)).eval()
+        missing, unexpected = policy.load_state_dict(stock.state_dict(), strict=False)
+        assert not unexpected
+        assert set(missing) <= {"model.pre_cls_param"}
+        if policy.config.use_cls_head:
+            torch.nn.init.normal_(policy.model.pre_cls_param)  # large enough to matter where seen
+        return policy
+
+    return make
+
+
+@pytest.fixture
+def make_batch():
+    def make(seed=0, batch_size=2) -> dict[str, torch.Tensor]:
+        """The second sample's instruction is padded."""
+        random = torch.Generator().manual_seed(seed)
+        mask = torch.ones(batch_size, 7, dtype=torch.bool)
+        mask[1:, 5:] = False
+        batch = {
+            name: torch.rand(batch_size, 3, *size, generator=random)
+            for name, size in CAMERAS.items()
+        }
+        return batch | {
+            "observation.state": torch.randn(batch_size, STATE_DIM, generator=random),
+            "observation.language.tokens": torch.randint(
+                5, 250, (batch_size, 7), generator=random
+            ),
+            "observation.language.attention_mask": mask,
+        }
+
+    return make
+
+
+@pytest.fixture
+def noise():
+    return torch.randn(2, 50, 32, generator=torch.Generator().manual_seed(5))

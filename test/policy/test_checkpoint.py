@@ -1,0 +1,140 @@
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+import torch
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies.factory import make_pre_post_processors
+from safetensors.torch import load_file, save_file
+
+from cls_vla_ros.policy import CLSSmolVLAConfig, CLSSmolVLAPolicy
+
+
+@pytest.fixture
+def stock_checkpoint(stock, tmp_path):
+    stock.save_pretrained(tmp_path / "stock")
+    return tmp_path / "stock"
+
+
+def warnings_of(caplog):
+    return [
+        r.getMessage()
+        for r in caplog.records
+        if r.levelno >= logging.WARNING and "CLS head" in r.getMessage()
+    ]
+
+
+def test_a_checkpoint_is_the_same_after_saving_and_loading(
+    with_stock_weights, make_batch, noise, tmp_path, caplog
+):
+    policy = with_stock_weights(cls_similarity_threshold=0.25, cls_head_trained=True)
+    policy.save_pretrained(tmp_path)
+    loaded = CLSSmolVLAPolicy.from_pretrained(tmp_path)
+    assert loaded.config.cls_similarity_threshold == 0.25
+    assert loaded.config.cls_head_trained
+    assert loaded.gate.threshold == 0.25
+    assert not warnings_of(caplog)
+    results = [
+        p.predict_action_chunk(make_batch(), noise=noise, compute_cls_similarity=True)
+        for p in (policy, loaded)
+    ]
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+
+
+def test_lerobot_loads_it_by_its_type(with_stock_weights, tmp_path):
+    with_stock_weights().save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["type"] == "cls_smolvla"
+    assert isinstance(PreTrainedConfig.from_pretrained(tmp_path), CLSSmolVLAConfig)
+
+
+def test_a_stock_checkpoint_loads_and_acts_as_before(
+    stock, stock_checkpoint, make_batch, noise, caplog
+):
+    policy = CLSSmolVLAPolicy.from_pretrained(stock_checkpoint)
+    assert policy.config.type == "cls_smolvla"
+    assert policy.config.cls_attention == "readout"
+    assert not policy.config.cls_head_trained
+    ours = policy.predict_action_chunk(make_batch(), noise=noise)
+    assert torch.equal(ours, stock.predict_action_chunk(make_batch(), noise=noise))
+
+
+def test_that_the_cls_head_is_untrained_is_said_once(stock_checkpoint, caplog):
+    CLSSmolVLAPolicy.from_pretrained(stock_checkpoint)
+    (said,) = warnings_of(caplog)
+    assert "pre_cls_param" in said
+    assert "mean nothing until the CLS head is trained" in said
+
+
+def test_a_config_that_claims_training_is_corrected_by_missing_weights(
+    with_stock_weights, tmp_path
+):
+    with_stock_weights(cls_head_trained=True).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["model.pre_cls_param"]
+    save_file(weights, tmp_path / "model.safetensors")
+    assert not CLSSmolVLAPolicy.from_pretrained(tmp_path).config.cls_head_trained
+
+
+def test_weights_that_the_actions_need_must_be_there(stock_checkpoint):
+    weights = load_file(stock_checkpoint / "model.safetensors")
+    del weights["model.action_out_proj.weight"]
+    save_file(weights, stock_checkpoint / "model.safetensors")
+    with pytest.raises(ValueError, match=r"action_out_proj\.weight"):
+        CLSSmolVLAPolicy.from_pretrained(stock_checkpoint)
+
+
+def test_a_directory_that_does_not_exist_is_not_asked_of_a_hub(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"does not exist.*config\.json"):
+        CLSSmolVLAPolicy.from_pretrained(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_an_incomplete_checkpoint_is_named(stock_checkpoint, name):
+    (stock_checkpoint / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"has no {name}"):
+        CLSSmolVLAPolicy.from_pretrained(stock_checkpoint)
+
+
+def test_another_policy_type_is_named(stock_checkpoint):
+    from lerobot.policies.act.configuration_act import ACTConfig
+
+    ACTConfig(device="cpu")._save_pretrained(stock_checkpoint)
+    with pytest.raises(ValueError, match=r"'act'.*'cls_smolvla' or 'smolvla'"):
+        CLSSmolVLAPolicy.from_pretrained(stock_checkpoint)
+
+
+def test_the_tiny_checkpoint_can_be_moved(checkpoint, tmp_path):
+    import shutil
+
+    moved = shutil.copytree(checkpoint, tmp_path / "moved")
+    policy = CLSSmolVLAPolicy.from_pretrained(moved)
+    assert policy.config.vlm_model_name == str(moved / "vlm")
+
+
+def test_processors_come_with_the_checkpoint(checkpoint):
+    config = CLSSmolVLAPolicy.from_pretrained(checkpoint).config
+    preprocessor, postprocessor = make_pre_post_processors(
+        config,
+        pretrained_path=str(checkpoint),
+        preprocessor_overrides={"tokenizer_processor": {"tokenizer_name": config.vlm_model_name}},
+    )
+    batch = preprocessor({"observation.state": torch.tensor([0.1, 0.2, 0.3]), "task": "go"})
+    torch.testing.assert_close(batch["observation.state"], torch.zeros(1, 3))
+    torch.testing.assert_close(
+        postprocessor(torch.zeros(1, 50, 3))[0, 0], torch.tensor([1.0, -1.0, 0.0])
+    )
+
+
+def test_lerobots_own_plugin_discovery_finds_the_type(checkpoint):
+    """As `--policy.type=cls_smolvla --policy.discover_packages_path=cls_vla_ros.policy` does."""
+    code = (
+        "from lerobot.configs.parser import load_plugin; "
+        "from lerobot.configs import PreTrainedConfig; "
+        "assert 'cls_smolvla' not in PreTrainedConfig.get_known_choices(); "
+        "load_plugin('cls_vla_ros.policy'); "
+        "assert 'cls_smolvla' in PreTrainedConfig.get_known_choices()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

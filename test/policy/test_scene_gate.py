@@ -1,0 +1,131 @@
+import math
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, SceneGate
+
+
+def obs_cls_out(seen, predicted) -> torch.Tensor:
+    """(B, 2, H) from B vectors each."""
+    return torch.stack([torch.tensor(seen), torch.tensor(predicted)], dim=1).float()
+
+
+def test_without_history_nothing_has_changed_and_the_prefix_may_be_kept():
+    decision = SceneGate().evaluate(torch.randn(1, 2, 4))
+    assert not decision.has_history
+    assert math.isnan(decision.similarity)
+    assert decision.should_cache
+    assert not decision.scene_changed
+
+
+def test_compares_what_is_seen_with_what_was_predicted():
+    gate = SceneGate(0.5)
+    gate.commit(obs_cls_out([[9.0, 9.0]], [[1.0, 0.0]]))
+    now = obs_cls_out([[3.0, 4.0]], [[-7.0, 7.0]])
+    decision = gate.evaluate(now)
+    assert decision.similarity == pytest.approx(0.6)  # cos of (3, 4) and (1, 0)
+    assert decision.should_cache
+    assert decision.has_history
+
+
+def test_the_threshold_itself_does_not_pass():
+    gate = SceneGate(0.0)
+    gate.commit(obs_cls_out([[1.0, 0.0]], [[1.0, 0.0]]))
+    decision = gate.evaluate(obs_cls_out([[0.0, 1.0]], [[1.0, 0.0]]))
+    assert decision.similarity == 0.0
+    assert not decision.should_cache
+    assert decision.scene_changed
+
+
+def test_a_batch_is_decided_by_its_mean_and_shows_each_sample():
+    gate = SceneGate(0.45)
+    gate.commit(obs_cls_out([[0.0, 1.0]] * 2, [[1.0, 0.0]] * 2))
+    decision = gate.evaluate(obs_cls_out([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0]] * 2))
+    assert decision.per_sample == pytest.approx((1.0, 0.0))
+    assert decision.similarity == pytest.approx(0.5)
+    assert decision.should_cache
+
+
+def test_evaluating_alone_does_not_make_history():
+    gate = SceneGate()
+    gate.evaluate(torch.randn(1, 2, 4))
+    assert not gate.evaluate(torch.randn(1, 2, 4)).has_history
+
+
+def test_history_is_a_copy():
+    gate = SceneGate()
+    out = obs_cls_out([[1.0, 0.0]], [[1.0, 0.0]])
+    gate.commit(out)
+    out.zero_()
+    assert gate.evaluate(obs_cls_out([[1.0, 0.0]], [[1.0, 0.0]])).similarity == pytest.approx(1.0)
+
+
+def test_a_stricter_preset_caches_less():
+    strict, balanced, relaxed = (THRESHOLD_PRESETS[n] for n in ("strict", "balanced", "relaxed"))
+    assert strict > balanced > relaxed
+    assert SceneGate("strict").threshold == strict
+
+
+@pytest.mark.parametrize("bad", [1.01, -1.01, math.nan, math.inf, "sloppy", True, None])
+def test_a_threshold_that_is_none_is_refused_and_the_old_one_stays(bad):
+    gate = SceneGate(0.4)
+    with pytest.raises(ValueError, match=r"threshold"):
+        gate.threshold = bad
+    assert gate.threshold == 0.4
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 4), (2, 4), (1, 2, 3, 4)])
+def test_a_wrong_shape_is_named(shape):
+    with pytest.raises(ValueError, match="num_cls_prefix"):
+        SceneGate().evaluate(torch.zeros(shape))
+
+
+def test_another_batch_size_than_the_historys_is_an_error():
+    gate = SceneGate()
+    gate.commit(torch.randn(2, 2, 4))
+    with pytest.raises(ValueError, match="reset"):
+        gate.evaluate(torch.randn(3, 2, 4))
+
+
+class GateMachine(RuleBasedStateMachine):
+    """History is that of the last commit since the last reset, and the rule always holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = SceneGate()
+        self.predicted = None
+
+    @rule(seed=st.integers(0, 100), threshold=st.floats(-1, 1), commit=st.booleans())
+    def infer(self, seed, threshold, commit):
+        out = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(seed))
+        self.gate.threshold = threshold
+        decision = self.gate.evaluate(out)
+        if self.predicted is None:
+            assert math.isnan(decision.similarity)
+            assert decision.should_cache
+        else:
+            seen = out[0, 0]
+            by_hand = float(seen @ self.predicted / (seen.norm() * self.predicted.norm()))
+            assert decision.similarity == pytest.approx(by_hand, abs=1e-6)
+            assert decision.should_cache == (decision.similarity > threshold)
+            assert decision.scene_changed != decision.should_cache
+        if commit:
+            self.gate.commit(out)
+            self.predicted = out[0, 1]
+
+    @rule()
+    def reset(self):
+        self.gate.reset()
+        self.predicted = None
+
+    @invariant()
+    def history_is_known(self):
+        assert self.gate.has_history == (self.predicted is not None)
+
+
+TestGateMachine = GateMachine.TestCase
+TestGateMachine.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
