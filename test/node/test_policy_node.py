@@ -1,0 +1,457 @@
+"""The node in this process: lifecycle, topics, reset, parameters, and input that is not good."""
+
+import math
+import threading
+import time
+
+import numpy as np
+import pytest
+from rclpy.lifecycle import TransitionCallbackReturn
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from cls_vla_ros.msg import SceneChange
+from cls_vla_ros.node.stamps import to_ns, to_time
+
+JOINTS = ["shoulder", "elbow", "gripper"]
+
+
+def infer(robot, count: int) -> list:
+    """Feed until there are that many more inferences; all scene changes since then."""
+    heard = robot.peer.heard["scene_change"]
+    before = len(heard)
+    robot.peer.feed_until(lambda: len(heard) >= before + count, f"{count} inferences")
+    return heard[before:]
+
+
+def until_diagnosed(robot, text: str, **messages) -> str:
+    """Feed until the diagnostics say the text."""
+
+    def said():
+        message, values = robot.peer.diagnosis()
+        return text in f"{message} {values}"
+
+    robot.peer.feed_until(said, f"diagnostics with {text!r}", **messages)
+    return robot.peer.diagnosis()[0]
+
+
+# The main job
+
+
+def test_first_inference_has_no_history_and_the_next_has(robot):
+    first, second, *_ = infer(robot, 2)
+    assert first.evaluated
+    assert not first.has_history
+    assert math.isnan(first.similarity)
+    assert first.should_cache
+    assert not first.scene_changed
+    assert first.reason == SceneChange.REASON_NO_HISTORY
+    assert second.has_history
+    assert -1 <= second.similarity <= 1
+    assert second.should_cache == (second.similarity > second.threshold)
+    assert second.scene_changed != second.should_cache
+    assert second.reason == SceneChange.REASON_REUSE_OFF
+    assert second.total_ms >= second.prefix_ms + second.denoise_ms > 0
+    assert 0 <= second.observation_age_ms < 5000
+
+
+def test_each_inference_gives_a_chunk_and_a_trajectory(robot):
+    scene_changes = infer(robot, 2)
+    heard = robot.peer.heard
+    robot.peer.feed_until(lambda: len(heard["joint_trajectory"]) >= 2, "trajectories")
+    for scene_change, chunk, trajectory in zip(
+        scene_changes, heard["action_chunk"], heard["joint_trajectory"], strict=False
+    ):
+        assert chunk.inference_id == scene_change.inference_id
+        assert chunk.episode == scene_change.episode
+        assert to_ns(chunk.header.stamp) == to_ns(scene_change.header.stamp) > 0
+        assert chunk.names == JOINTS
+        assert (chunk.chunk_size, chunk.action_dim, chunk.dt) == (50, 3, 0.05)
+        assert trajectory.joint_names == JOINTS
+        points = np.array([point.positions for point in trajectory.points])
+        np.testing.assert_array_equal(points.reshape(-1), np.array(chunk.data))
+        times = [
+            p.time_from_start.sec + p.time_from_start.nanosec / 1e9 for p in trajectory.points
+        ]
+        np.testing.assert_allclose(times, 0.05 * np.arange(1, 51))
+
+
+def test_the_policy_sees_the_joints_by_name_in_its_own_units(make_robot, monkeypatch):
+    robot = make_robot(state__units=["deg", "rad", "percent"], state__lower=[0.0, 0.0, -1.0],
+                       state__upper=[0.0, 0.0, 1.0]).start()  # fmt: skip
+    seen = []
+    infer_with = robot.node._server.infer
+    monkeypatch.setattr(
+        robot.node._server, "infer", lambda o, e: seen.append(o) or infer_with(o, e)
+    )
+    # gripper 0.0, other 0.1, shoulder 0.2, elbow 0.3
+    infer(robot, 1)
+    np.testing.assert_allclose(seen[0].state, [np.degrees(0.2), 0.3, 50.0], rtol=1e-5)
+
+
+def test_actions_leave_in_ros_units(make_robot):
+    in_rad = make_robot().start()
+    infer(in_rad, 1)
+    in_rad = in_rad.peer.heard["action_chunk"]
+    robot = make_robot("other", action__units=["deg", "rad", "rad"]).start()
+    infer(robot, 1)
+    chunk = robot.peer.heard["action_chunk"][0]
+    assert list(chunk.units) == ["rad", "rad", "rad"]
+    one, other = (np.array(c.data).reshape(50, 3) for c in (in_rad[0], chunk))
+    np.testing.assert_allclose(other[:, 0], np.radians(one[:, 0]), atol=1e-9)
+    np.testing.assert_allclose(other[:, 1:], one[:, 1:], atol=1e-9)
+
+
+def test_no_trajectory_where_actions_are_not_joint_positions(make_robot):
+    robot = make_robot(action__kind="other").start()
+    infer(robot, 1)
+    assert robot.peer.count_publishers("joint_trajectory") == 0
+
+
+@pytest.mark.parametrize(
+    ("encoding", "channels"),
+    [("bgr8", 3), ("mono8", 1), ("rgba8", 4), ("yuv422_yuy2", 2), ("bayer_rggb8", 1)],
+)
+def test_pictures_of_other_sizes_and_encodings(robot, encoding, channels):
+    image = robot.peer.image()
+    image.height, image.width, image.encoding, image.step = 32, 40, encoding, 40 * channels + 6
+    image.data = bytes(range(256)) * (32 * image.step // 256 + 1)
+    heard = robot.peer.heard["scene_change"]
+
+    def fed():
+        image.header.stamp = robot.peer.now()
+        return len(heard) >= 2
+
+    robot.peer.feed_until(fed, "two inferences", front=image)
+    assert robot.peer.diagnosis()[1].get("last error", "") == ""
+
+
+# Reset
+
+
+def call_reset(robot) -> Trigger.Response:
+    client = robot.peer.create_client(Trigger, "reset")
+    assert client.wait_for_service(10)
+    answered = threading.Event()
+    future = client.call_async(Trigger.Request())
+    future.add_done_callback(lambda _: answered.set())
+    assert answered.wait(10)
+    return future.result()
+
+
+def test_reset_begins_an_episode_without_history(robot):
+    before = infer(robot, 2)[-1]
+    response = call_reset(robot)
+    assert response.success
+    assert str(before.episode + 1) in response.message
+    after = [m for m in infer(robot, 3) if m.episode == before.episode + 1]
+    assert not after[0].has_history
+    assert after[1].has_history
+
+
+def test_an_inference_that_began_before_reset_publishes_nothing_after_it(robot, monkeypatch):
+    infer(robot, 1)
+    began, go_on = threading.Event(), threading.Event()
+    denoise = robot.node._server.policy.denoise
+
+    def slow(*args):
+        began.set()
+        assert go_on.wait(20)
+        return denoise(*args)
+
+    monkeypatch.setattr(robot.node._server.policy, "denoise", slow)
+    robot.peer.feed_until(began.is_set, "an inference under way")
+    response = call_reset(robot)  # answers although the inference goes on
+    episode = int(response.message.split()[1])
+    heard = {name: len(messages) for name, messages in robot.peer.heard.items()}
+    go_on.set()
+    monkeypatch.undo()
+    robot.peer.feed_until(
+        lambda: len(robot.peer.heard["action_chunk"]) > heard["action_chunk"],
+        "chunk of the new episode",
+    )
+    for name in ("scene_change", "action_chunk"):
+        assert {m.episode for m in robot.peer.heard[name][heard[name] :]} == {episode}
+    first = robot.peer.heard["scene_change"][heard["scene_change"]]
+    assert not first.has_history
+    assert robot.node._loop.discarded == 1
+
+
+def test_a_change_of_task_is_a_reset(robot):
+    episode = infer(robot, 1)[-1].episode
+    assert robot.set("task", "close the drawer").successful
+    assert infer(robot, 2)[-1].episode == episode + 1
+    assert robot.set("task", "close the drawer").successful  # the same again
+    assert infer(robot, 2)[-1].episode == episode + 1
+    publisher = robot.peer.create_publisher(String, "task", 10)
+    robot.peer.feed_until(publisher.get_subscription_count, "subscription")
+    publisher.publish(String(data="push the button"))
+    robot.peer.feed_until(
+        lambda: robot.peer.heard["scene_change"][-1].episode == episode + 2, "episode"
+    )
+    assert robot.node.get_parameter("task").value == "push the button"
+
+
+def test_a_backward_time_jump_is_a_reset(make_robot):
+    robot = make_robot(use_sim_time=True, observation__max_age_s=3600.0).start()
+    clock = robot.peer.create_publisher(Clock, "/clock", 1)
+    robot.peer.feed_until(clock.get_subscription_count, "subscription to /clock")
+    episode = robot.node._server.episode
+
+    def tick(seconds):
+        clock.publish(Clock(clock=to_time(seconds * 10**9)))
+        time.sleep(0.05)
+        return robot.node.get_clock().now().nanoseconds == seconds * 10**9
+
+    for seconds in (100, 200):
+        robot.peer.feed_until(lambda s=seconds: tick(s), f"time {seconds}")
+    assert robot.node._server.episode == episode
+    robot.peer.feed_until(lambda: tick(150), "time 150")
+    assert robot.node._server.episode == episode + 1
+
+
+# Lifecycle
+
+
+def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_it(
+    make_robot, checkpoint, capfd
+):
+    robot = make_robot(policy__path="/no/such/checkpoint")
+    assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert "/no/such/checkpoint does not exist" in capfd.readouterr().err
+    assert robot.set("policy.path", str(checkpoint)).successful
+    robot.start()
+    infer(robot, 1)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ({"policy__path": None}, "policy.path is not set"),
+        ({"cameras": None}, "cameras is empty"),
+        ({"cameras": ["front"]}, "observation.images.wrist"),
+        ({"camera__front__feature": "observation.images.top"}, "observation.images.top"),
+        ({"state__joints": ["shoulder"]}, "observation.state has 3 values"),
+        ({"action__names": ["a", "b"]}, "action has 3 values"),
+        ({"state__units": ["deg"]}, "3 names but 1 units"),
+        ({"state__units": ["deg", "deg", "inch"]}, "'inch'"),
+        ({"policy__device": "cuda:99"}, "cuda:99"),
+        ({"rate_hz": -1.0}, "rate_hz out of range"),
+        ({"rate_hz": "fast"}, "rate_hz"),
+        ({"gate__threshold": 2.0}, "gate.threshold"),
+        ({"camera__front__transport": "carrier pigeon"}, "'carrier pigeon'"),
+        ({"camera__front__topic": "not a topic"}, "not a topic"),
+    ],
+)
+def test_a_bad_setting_fails_configure_with_the_reason_and_the_node_lives(
+    make_robot, capfd, override, said
+):
+    robot = make_robot(**override)
+    assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert said in capfd.readouterr().err
+    robot.wait_until(lambda: not robot.peer.count_publishers("scene_change"), "nothing left of it")
+    assert robot.set("rate_hz", 10.0).successful
+
+
+def test_a_bad_value_from_a_file_is_mended_by_setting_a_good_one(make_robot):
+    robot = make_robot(rate_hz=-1.0, camera__front__transport="pigeon")
+    assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert robot.set("rate_hz", 50.0).successful
+    assert robot.set("camera.front.transport", "raw").successful
+    robot.start()
+
+
+def test_deactivated_it_publishes_nothing_and_activated_it_begins_an_episode(robot):
+    episode = infer(robot, 1)[-1].episode
+    assert robot.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    time.sleep(0.2)
+    count = len(robot.peer.heard["scene_change"])
+    for _ in range(5):
+        robot.peer.feed()
+        time.sleep(0.05)
+    assert len(robot.peer.heard["scene_change"]) == count
+    assert robot.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    first = infer(robot, 1)[0]
+    assert first.episode == episode + 1
+    assert not first.has_history
+
+
+def test_cleaned_up_it_can_be_configured_anew(robot):
+    infer(robot, 1)
+    robot.node.trigger_deactivate()
+    robot.node.trigger_cleanup()
+    assert not robot.node._loop
+    robot.wait_until(lambda: not robot.peer.front.get_subscription_count(), "no subscription")
+    assert robot.set("state.joints", ["elbow", "shoulder", "gripper"]).successful
+    robot.start()
+    infer(robot, 1)
+
+
+def test_two_nodes_in_one_process_do_not_mix(make_robot):
+    left, right = make_robot("left").start(), make_robot("right").start()
+    assert infer(left, 2)
+    assert not right.peer.heard["scene_change"]
+    assert call_reset(left).success
+    assert right.node._server.episode == 1
+
+
+# Parameters
+
+
+def test_live_parameters_change_while_running(robot):
+    infer(robot, 1)
+    assert robot.set("gate.threshold", 0.9).successful
+    assert infer(robot, 2)[-1].threshold == 0.9
+    assert robot.set("gate.threshold", "relaxed").successful
+    assert infer(robot, 2)[-1].threshold == 0.3
+    assert robot.set("gate.threshold", "checkpoint").successful
+    assert infer(robot, 2)[-1].threshold == 0.5
+    assert robot.set("rate_hz", 7.0).successful
+    assert robot.node._loop.rate_hz == 7.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("gate.threshold", 1.5, "[-1, 1]"),
+        ("gate.threshold", "sloppy", "strict"),
+        ("gate.threshold", math.nan, "nan"),
+        ("rate_hz", 0.0, "0.01"),
+        ("rate_hz", "fast", "expected 'Type.DOUBLE'"),
+        ("observation.max_age_s", -1.0, "0.001"),
+        ("policy.path", "/other", "cleanup"),
+        ("cameras", ["one"], "cleanup"),
+    ],
+)
+def test_a_bad_parameter_is_refused_with_a_reason_and_the_old_one_stays(robot, name, value, said):
+    before = robot.node.get_parameter(name).value
+    result = robot.set(name, value)
+    assert not result.successful
+    assert said in result.reason
+    assert robot.node.get_parameter(name).value == before
+    infer(robot, 1)
+
+
+def test_every_parameter_is_described(robot):
+    names = [name for name in robot.node._declared._specs]
+    assert len(names) > 20
+    for descriptor in robot.node.describe_parameters(names):
+        assert len(descriptor.description) > 20
+
+
+# Bad input: a clear word, the node lives on, and what was good stays
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"encoding": "octarine"}, "octarine"),
+        ({"data": b"short"}, "5 bytes"),
+        ({"step": 3}, "step is 3"),
+        ({"height": 0}, "height 0"),
+    ],
+)
+def test_a_bad_picture(robot, change, said):
+    image = robot.peer.image()
+    for name, value in change.items():
+        setattr(image, name, value)
+    until_diagnosed(robot, said, front=image)
+    assert infer(robot, 2)[-1].has_history
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b"", "empty"), (b"\xff\xd8 no end", "cut off"), (b"no picture", "not a picture")],
+)
+def test_a_bad_compressed_picture(robot, data, said):
+    jpeg = robot.peer.jpeg()
+    jpeg.data = data
+    until_diagnosed(robot, said, wrist=jpeg)
+    assert infer(robot, 2)[-1].has_history
+
+
+@pytest.mark.parametrize(
+    ("names", "positions", "said"),
+    [
+        ([], [], "empty"),
+        (["shoulder", "gripper"], [0.0, 0.0], "lacks the joints ['elbow']"),
+        (JOINTS, [0.0, 0.0], "3 names but 2 positions"),
+        (JOINTS, [0.0, math.nan, 0.0], "NaN or infinity for ['elbow']"),
+        ([*JOINTS, "elbow"], [0.0] * 4, "['elbow'] more than once"),
+    ],
+)
+def test_a_bad_joint_state(robot, names, positions, said):
+    bad = robot.peer.joint_state(names, positions)
+    until_diagnosed(robot, said, joints=bad)
+    message, _ = robot.peer.diagnosis()
+    assert "holding" in message  # no joint is ever taken for zero
+    assert not robot.peer.heard["action_chunk"]
+    infer(robot, 1)
+
+
+def test_joints_may_come_in_parts_where_that_is_allowed(make_robot):
+    robot = make_robot(state__allow_partial=True).start()
+    until_diagnosed(robot, "gripper", joints=robot.peer.joint_state(["shoulder", "elbow"]))
+    assert not robot.peer.heard["action_chunk"]
+    heard = robot.peer.heard["action_chunk"]
+    parts = [["shoulder", "elbow"], ["gripper"]]
+
+    def fed():
+        for part in parts:
+            robot.peer.joints.publish(robot.peer.joint_state(part))
+        return heard
+
+    robot.peer.feed_until(fed, "a chunk", joints=robot.peer.joint_state(["gripper"]))
+
+
+def test_an_old_picture_holds_and_says_which(make_robot):
+    robot = make_robot(observation__max_age_s=0.5).start()
+    until_diagnosed(robot, "front/image_raw is 9", front=robot.peer.image(age_s=90))
+    assert not robot.peer.heard["action_chunk"]
+
+
+def test_a_camera_that_is_silent_is_named(make_robot):
+    robot = make_robot(observation__max_age_s=0.3).start()
+    robot.peer.wrist.publish(robot.peer.jpeg())
+
+    robot.wait_until(
+        lambda: "no new frame on front/image_raw" in robot.peer.diagnosis()[0], "the hold"
+    )
+
+
+def test_a_picture_without_stamp_counts_as_new(make_robot):
+    robot = make_robot(observation__max_age_s=1.0).start()
+    image = robot.peer.image()
+    image.header.stamp = to_time(0)
+    heard = robot.peer.heard["scene_change"]
+    robot.peer.feed_until(lambda: len(heard) >= 2, "inferences", front=image)
+
+
+def test_nan_never_leaves(robot, monkeypatch):
+    infer(robot, 1)
+    server = robot.node._server
+    infer_well = server.infer
+
+    def with_nan(observation, episode):
+        inference = infer_well(observation, episode)
+        inference.actions[7, 1] = math.nan
+        return inference
+
+    monkeypatch.setattr(server, "infer", with_nan)
+    until_diagnosed(robot, "nan for 'elbow' at step 7")
+    count = len(robot.peer.heard["action_chunk"])
+    infer(robot, 2)  # the scene change is still published
+    assert len(robot.peer.heard["action_chunk"]) == count
+    monkeypatch.undo()
+    robot.peer.feed_until(lambda: len(robot.peer.heard["action_chunk"]) > count, "chunks again")
+
+
+def test_an_inference_that_raises_is_said_and_the_next_one_runs(robot, monkeypatch):
+    infer(robot, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(robot.node._server.policy, "denoise", lambda *a: 1 / 0)
+        message = until_diagnosed(robot, "ZeroDivisionError")
+        assert "the inference failed" in message
+    infer(robot, 1)
+    until_diagnosed(robot, "inferring")
