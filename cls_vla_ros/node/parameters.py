@@ -3,11 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from rclpy.exceptions import (
-    InvalidParameterException,
-    InvalidParameterTypeException,
-    InvalidParameterValueException,
-)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -117,12 +113,11 @@ class Parameters:
                     spec.name, spec.default, spec.descriptor()
                 ).value
                 problem = "" if value is None else spec.problem(value)
-            except (
-                InvalidParameterTypeException,
-                InvalidParameterValueException,
-                InvalidParameterException,
-            ) as error:
+            except (InvalidParameterTypeException, InvalidParameterValueException) as error:
                 problem = str(error)
+                if isinstance(spec.default, float) and "'INTEGER'" in problem:
+                    problem += " (write it with a decimal point, as 10.0)"
+            if not self._node.has_parameter(spec.name):
                 self._node.declare_parameter(
                     spec.name, spec.default, spec.descriptor(), ignore_override=True
                 )

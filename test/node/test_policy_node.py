@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 import pytest
+from cls_vla_ros.msg import SceneChange
 from rclpy.lifecycle import TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from cls_vla_ros.msg import SceneChange
 from cls_vla_ros.node.stamps import to_ns, to_time
 
 JOINTS = ["shoulder", "elbow", "gripper"]
@@ -334,7 +334,7 @@ def test_a_bad_parameter_is_refused_with_a_reason_and_the_old_one_stays(robot, n
 
 
 def test_every_parameter_is_described(robot):
-    names = [name for name in robot.node._declared._specs]
+    names = list(robot.node._declared._specs)
     assert len(names) > 20
     for descriptor in robot.node.describe_parameters(names):
         assert len(descriptor.description) > 20
