@@ -1,0 +1,68 @@
+"""The launch files, with the real launch; skipped where there is none."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip(
+    "launch_ros", reason="launch_ros comes with ROS 2 only, not from the package index"
+)
+
+from launch import LaunchContext
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+
+ROOT = Path(__file__).parent.parent
+
+
+def description(name: str):
+    spec = importlib.util.spec_from_file_location(name.split(".")[0], ROOT / "launch" / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module, module.generate_launch_description()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        (
+            "policy.launch.py",
+            {
+                "params_file",
+                "policy_path",
+                "device",
+                "task",
+                "namespace",
+                "autostart",
+                "use_sim_time",
+            },
+        ),
+        ("replay.launch.py", {"bag", "rate", "loop"}),
+    ],
+)
+def test_every_argument_has_a_default_and_a_description(name, arguments):
+    _, launch = description(name)
+    declared = [e for e in launch.entities if isinstance(e, DeclareLaunchArgument)]
+    assert {argument.name for argument in declared} == arguments
+    assert all(len(a.description) > 15 and a.default_value is not None for a in declared)
+
+
+@pytest.mark.parametrize(("given", "overridden"), [("", False), ("close the door: now", True)])
+def test_an_argument_overrides_the_params_file_only_when_given(given, overridden):
+    module, launch = description("policy.launch.py")
+    context = LaunchContext()
+    for entity in launch.entities:
+        if isinstance(entity, DeclareLaunchArgument):
+            entity.execute(context)
+    context.launch_configurations["task"] = given
+    _, node, _ = module.start_node(context)
+    node._perform_substitutions(context)
+    files = [path for path, is_file in node._Node__expanded_parameter_arguments if is_file]
+    text = "".join(Path(path).read_text() for path in files[1:])
+    assert ("close the door: now" in text) == overridden
+
+
+def test_replay_includes_policy_with_the_recordings_time():
+    _, launch = description("replay.launch.py")
+    (include,) = [e for e in launch.entities if isinstance(e, IncludeLaunchDescription)]
+    assert dict(include.launch_arguments) == {"use_sim_time": "true"}
