@@ -281,9 +281,8 @@ class PolicyNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM, and exit 0 then."""
-    # Inference and executor are two Python threads. With Python's 5 ms, one waits that long for
-    # the other at each of an inference's thousands of small steps; 0.5 ms made the demo's
-    # inferences 1.3 to 1.7 times faster (README).
+    # Inference and executor are two Python threads, and with Python's own 5 ms one waits that long
+    # for the other at each of an inference's thousands of small steps.
     sys.setswitchinterval(0.0005)
     rclpy.init(args=args)
     node = PolicyNode()
