@@ -88,7 +88,9 @@ def test_nothing_names_this_machine_or_an_index():
     names = set(tracked.strip("\0").split("\0")) - {"test/test_package.py"}
     assert len(names) > 50
     for name in names:
-        found = re.search(rb"/work/|/root/|index-url|find-links|file://", (ROOT / name).read_bytes())
+        found = re.search(
+            rb"/work/|/root/|index-url|find-links|file://", (ROOT / name).read_bytes()
+        )
         assert not found, name
 
 

@@ -2,6 +2,8 @@
 
 import logging
 
+FORMAT = "%(name)s: %(message)s"  # the severity is ROS's to print
+
 
 class _ToRos(logging.Handler):
     def __init__(self, ros_logger) -> None:
@@ -26,5 +28,7 @@ def forward_logging(ros_logger) -> None:
     Args:
         ros_logger: as node.get_logger() returns it.
     """
-    logging.basicConfig(handlers=[_ToRos(ros_logger)], level=logging.WARNING, force=True)
+    logging.basicConfig(
+        handlers=[_ToRos(ros_logger)], level=logging.WARNING, format=FORMAT, force=True
+    )
     logging.getLogger("cls_vla_ros").setLevel(logging.INFO)
