@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 SOURCES := CMakeLists.txt package.xml dev/build.sh dev/wheels.cmake \
 	$(shell find cls_vla_ros msg launch config bags scripts -type f -not -name '*.pyc')
+# A moved folder is built anew: what is built holds its path.
+MOVED := $(if $(filter-out $(CURDIR),$(shell cat install/.built 2>/dev/null)),FORCE)
 ENV := . dev/env.sh &&
 export PYTHON
 
@@ -19,11 +21,14 @@ lint: setup  ## ruff, and its formatting
 setup: .venv/.ready  ## the virtual environment
 build: install/.built  ## the messages and the package
 
-.venv/.ready: $(wildcard requirements/*.txt) dev/setup.sh dev/find_python.sh
+# Always run, because it sees at once whether there is something to do, and it writes only then.
+.venv/.ready: FORCE
 	@dev/setup.sh
 
-install/.built: .venv/.ready $(SOURCES)
+install/.built: .venv/.ready $(SOURCES) $(MOVED)
 	@dev/build.sh
+
+FORCE:
 
 clean:  ## what build made; .venv stays
 	rm -rf build install log demo_output

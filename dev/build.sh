@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . dev/env.sh
 echo "== Building the messages and the package"
+# Both hold the path of this folder.
+[ "$(cat install/.built 2>/dev/null)" = "$PWD" ] || rm -rf build install log
 export AMENT_PREFIX_PATH="$PWD/.venv" CMAKE_PREFIX_PATH="$PWD/.venv"
 log=$(mktemp)
 if ! .venv/bin/python -m colcon build --symlink-install --event-handlers console_cohesion+ --cmake-args \
@@ -13,5 +15,5 @@ if ! .venv/bin/python -m colcon build --symlink-install --event-handlers console
   exit 1
 fi
 rm "$log"
-touch install/.built
+echo "$PWD" >install/.built
 echo "== Built"

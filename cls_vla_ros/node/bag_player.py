@@ -44,12 +44,15 @@ class BagPlayer:
 
         Raises:
             FileNotFoundError: there is no such recording.
-            ValueError: it has no messages of a type that is installed.
+            ValueError: it is damaged, or has no messages of a type that is installed.
         """
         if not (bag / "metadata.yaml").is_file():
             raise FileNotFoundError(f"{bag} is not a rosbag2 directory: it has no metadata.yaml")
-        self._reader = AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-        self._reader.open()
+        try:
+            self._reader = AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+            self._reader.open()
+        except Exception as error:  # the storage formats' libraries have no common error
+            raise ValueError(f"{bag} cannot be read: {error or type(error).__name__}") from error
         self.start_ns: int = self._reader.start_time
         self.duration_s: float = self._reader.duration / 1e9
         self._clock = node.create_publisher(Clock, "/clock", QoSProfile(depth=1))
@@ -68,7 +71,7 @@ class BagPlayer:
             raise ValueError(f"{bag} has nothing to play: none of its message types is installed")
 
     def wait_for_subscribers(self, timeout_s: float) -> bool:
-        """Wait until somebody listens, or a recording's start would be lost.
+        """Wait until somebody listens and knows the time, or a recording's start would be lost.
 
         Returns:
             Whether somebody does; False after the timeout.
@@ -80,7 +83,10 @@ class BagPlayer:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
-        time.sleep(SETTLE_S)
+        settled = time.monotonic() + SETTLE_S
+        while time.monotonic() < settled:
+            self._clock.publish(Clock(clock=to_time(self.start_ns)))
+            time.sleep(CLOCK_PERIOD_S)
         return True
 
     def play(

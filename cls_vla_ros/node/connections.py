@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import JumpThreshold
+from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
@@ -86,7 +86,9 @@ class Connections:
 
         reset = node.create_service(Trigger, "reset", handlers.reset)
         self._close.append(partial(node.destroy_service, reset))
-        timer = node.create_timer(DIAGNOSTICS_PERIOD_S, handlers.diagnostics)
+        # Not in ROS time: it is just when /clock stands still that one looks at the diagnostics.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        timer = node.create_timer(DIAGNOSTICS_PERIOD_S, handlers.diagnostics, clock=steady)
         self._close.append(partial(node.destroy_timer, timer))
         any_backward = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import lerobot
 import torch
 
 from cls_vla_ros.node.share import share
@@ -29,7 +30,9 @@ def resolve_policy_path(path: str) -> str:
         return path
     labels = share("bags", "demo.labels.json").read_bytes()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    version = hashlib.sha256(labels).hexdigest()[:12]
+    # Whatever the checkpoint is made from: another version must not find an old one.
+    made_from = (labels, repr(CAMERAS), share("package.xml").read_bytes(), lerobot.__version__)
+    version = hashlib.sha256(repr(made_from).encode()).hexdigest()[:12]
     stats = {
         feature: {name: torch.tensor(values) for name, values in of_feature.items()}
         for feature, of_feature in json.loads(labels)["stats"].items()

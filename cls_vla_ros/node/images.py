@@ -6,14 +6,19 @@ against NumPy 1 and fails at its first colour conversion beside the NumPy 2 that
 rclpy in here: any object with the message's fields will do.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
 
 import cv2
 import numpy as np
 from rosbags.image import image_to_cvimage
+from rosbags.image.image import to_cvtype
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+JPEG_TAIL_BYTES = 1024
+GENERIC = re.compile(r"\d+[USF]C\d+|\d+[USF]")  # 8UC3: OpenCV types, not colours
+NV_CODES = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
 CHANNELS_BY_VIEW = {"rgb8": 3, "bgr8": 3, "mono8": 1}
 
 
@@ -33,7 +38,7 @@ def image_to_rgb(message) -> np.ndarray:
     check_image(message)
     channels = CHANNELS_BY_VIEW.get(message.encoding)
     if channels is None:
-        return _converter()(message)
+        return _convert(message)
     height, width, step = message.height, message.width, message.step
     rows = np.frombuffer(message.data, np.uint8, count=height * step).reshape(height, step)
     pixels = rows[:, : width * channels].reshape(height, width, channels)
@@ -105,50 +110,68 @@ def check_compressed_image(message) -> None:
             f"{message.format!r} is a depth picture; the policy takes colour: map a colour topic "
             "instead"
         )
-    data = bytes(message.data[:2]), bytes(message.data[-64:])
-    # Decoders fill what is missing with grey and do not complain; drivers may pad behind the end
-    # marker.
-    if data[0] == JPEG_START and not data[1].rstrip(b"\0").endswith(JPEG_END):
+    # Decoders fill what is missing with grey and do not complain. Behind the end marker, drivers
+    # may pad their buffers with zeros and cameras leave some bytes of their own.
+    if bytes(message.data[:2]) != JPEG_START:
+        return
+    if JPEG_END not in bytes(message.data).rstrip(b"\0")[-JPEG_TAIL_BYTES:]:
         raise ImageError(f"the JPEG of {len(message.data)} bytes is cut off: it has no end marker")
 
 
 @cache
 def _converter() -> Callable[[object], np.ndarray]:
-    """cv_bridge if its compiled part works here, rosbags-image otherwise; found out once."""
+    """cv_bridge where it works, rosbags-image otherwise; found out once.
+
+    With NumPy 2, cv_bridge is not even tried: built against NumPy 1, it does not raise there but
+    may take the process down.
+    """
+    if int(np.__version__.split(".")[0]) >= 2:
+        return _with_rosbags_image
     try:
         from cv_bridge import CvBridge
-        from sensor_msgs.msg import Image
-
-        bridge = CvBridge()
-        probe = Image(height=1, width=1, encoding="rgba8", step=4, data=bytes(4))
-        bridge.imgmsg_to_cv2(probe, desired_encoding="rgb8")
-    except Exception:  # ImportError without cv_bridge; with NumPy 2, whatever its C++ part raises
+    except ImportError:
         return _with_rosbags_image
-
-    def with_cv_bridge(message) -> np.ndarray:
-        try:
-            return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, desired_encoding="rgb8"))
-        except Exception as error:
-            raise _unsupported(message, error) from error
-
-    return with_cv_bridge
+    bridge = CvBridge()
+    return lambda message: bridge.imgmsg_to_cv2(message, desired_encoding="rgb8")
 
 
 def _with_rosbags_image(message) -> np.ndarray:
+    return image_to_cvimage(_without_row_padding(message), "rgb8")
+
+
+def _convert(message) -> np.ndarray:
+    """Any other encoding to RGB, or an ImageError that says which."""
+    wanted = (message.height, message.width, 3)
     try:
-        return np.ascontiguousarray(image_to_cvimage(_without_row_padding(message), "rgb8"))
-    except Exception as error:
-        raise _unsupported(message, error) from error
+        if message.encoding in NV_CODES:
+            return _nv_to_rgb(message)
+        if GENERIC.fullmatch(message.encoding):
+            raise ValueError("it does not say which channel is which colour")
+        rgb = np.ascontiguousarray(_converter()(message))
+        if rgb.shape != wanted or rgb.dtype != np.uint8:
+            raise ValueError(
+                f"the conversion made {rgb.shape} {rgb.dtype} instead of {wanted} uint8"
+            )
+    except Exception as error:  # the libraries' errors have no common base
+        raise ImageError(
+            f"a picture of {message.height} x {message.width} in the encoding "
+            f"{message.encoding!r} cannot be converted to rgb8: {error or type(error).__name__}. "
+            "Let the driver publish rgb8, bgr8, mono8, a bayer or a yuv422 encoding, or JPEG"
+        ) from error
+    return rgb
 
 
-def _unsupported(message, error: Exception) -> ImageError:
-    return ImageError(
-        f"a picture of {message.height} x {message.width} in the encoding {message.encoding!r} "
-        "cannot be converted "
-        f"to rgb8: {error or type(error).__name__}. Let the driver publish rgb8, bgr8, mono8, a "
-        "bayer or a yuv422 "
-        "encoding, or JPEG"
-    )
+def _nv_to_rgb(message) -> np.ndarray:
+    """NV12 and NV21: height rows of brightness, then height / 2 rows of colour."""
+    height, width, step = message.height, message.width, message.step
+    needed = height * 3 // 2 * step
+    if len(message.data) < needed or height % 2 or width % 2:
+        raise ValueError(
+            f"it needs an even size and {needed} bytes (height x 3/2 x step), "
+            f"got {len(message.data)}"
+        )
+    rows = np.frombuffer(message.data, np.uint8, count=needed).reshape(-1, step)[:, :width]
+    return cv2.cvtColor(np.ascontiguousarray(rows), NV_CODES[message.encoding])
 
 
 class _Unpadded:
@@ -160,13 +183,10 @@ class _Unpadded:
 
 
 def _without_row_padding(message) -> _Unpadded:
-    from rosbags.image.image import to_cvtype
-
     _, _, dtype, channels = to_cvtype(message.encoding)
     row_bytes = message.width * channels * np.dtype(dtype).itemsize
-    rows = np.frombuffer(message.data, np.uint8)
-    if message.step > row_bytes and message.encoding not in ("nv12", "nv21"):
-        rows = rows[: message.height * message.step].reshape(message.height, message.step)[
-            :, :row_bytes
-        ]
+    if message.step < row_bytes:
+        raise ValueError(f"step is {message.step} bytes, but a row has {row_bytes}")
+    rows = np.frombuffer(message.data, np.uint8, count=message.height * message.step)
+    rows = rows.reshape(message.height, message.step)[:, :row_bytes]
     return _Unpadded(message, np.ascontiguousarray(rows).reshape(-1))

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from cls_vla_ros.inference import Inference, PolicyServer
 from cls_vla_ros.node.observation_buffer import NotReadyError, ObservationBuffer, Snapshot
 
@@ -47,6 +49,7 @@ class InferenceLoop:
         task: str,
         rate_hz: float,
         max_age_s: float,
+        inference_id: int,
         on_result: Callable[[Result], None],
         on_hold: Callable[[str], None],
         on_error: Callable[[Exception], None],
@@ -60,6 +63,7 @@ class InferenceLoop:
             task: the instruction.
             rate_hz: at most this many inferences per second.
             max_age_s: how old a source may be.
+            inference_id: the last one that was given; the next is one more.
             on_result: takes an inference of the present episode.
             on_hold: takes the reason why there is none.
             on_error: takes an exception of an inference; the loop goes on.
@@ -73,7 +77,7 @@ class InferenceLoop:
         self._handover = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._inference_id = 0
+        self.inference_id = inference_id
 
     @property
     def is_running(self) -> bool:
@@ -146,19 +150,19 @@ class InferenceLoop:
             episode, task = self._server.episode, self._task
         began_ns = self._now_ns()
         snapshot = self._buffer.snapshot(task, began_ns, self.max_age_s)
-        self._inference_id += 1
+        self.inference_id += 1
         inference = self._server.infer(snapshot.observation, episode)
         age_ms = (began_ns - snapshot.oldest_source_ns) / 1e6
         with self._handover:
             if self._stopping.is_set() or episode != self._server.episode:
                 self.discarded += 1
                 return
-            self._on_result(Result(self._inference_id, snapshot, age_ms, inference))
+            self._on_result(Result(self.inference_id, snapshot, age_ms, inference))
 
 
-def first_not_finite(inference: Inference, names: list[str]) -> str:
-    """Where the actions hold NaN or infinity, in words; empty if nowhere."""
-    for step, values in enumerate(inference.actions):
+def first_not_finite(actions: np.ndarray, names: list[str]) -> str:
+    """Where the actions (T, A) hold NaN or infinity, in words; empty if nowhere."""
+    for step, values in enumerate(actions):
         for name, value in zip(names, values, strict=True):
             if not math.isfinite(value):
                 return f"the policy made {value} for {name!r} at step {step} of the chunk"

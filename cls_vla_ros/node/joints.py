@@ -70,9 +70,10 @@ class UnitMap:
             if unit in SCALES:
                 scale[i] = SCALES[unit]
                 continue
-            if not lower[i] < upper[i]:
+            if not -math.inf < lower[i] < upper[i] < math.inf:
                 raise ValueError(
-                    f"the range of {names[i]!r} is empty: lower {lower[i]}, upper {upper[i]}"
+                    f"the range of {names[i]!r} is empty or endless: lower {lower[i]}, "
+                    f"upper {upper[i]}"
                 )
             at_lower, at_upper = RANGES[unit]
             scale[i] = (at_upper - at_lower) / (upper[i] - lower[i])
@@ -90,7 +91,9 @@ class UnitMap:
 
 def ros_unit(unit: str) -> str:
     """The ROS unit of a value whose unit in the policy is `unit`, for ActionChunk.units."""
-    return {"deg": "rad", "percent": "rad or m", "signed_percent": "rad or m"}.get(unit, unit)
+    if unit in RANGES:  # of a joint that may turn or slide: rad or m, who knows
+        return ""
+    return "rad" if unit == "deg" else unit
 
 
 def positions_by_name(message, wanted: list[str], *, allow_partial: bool) -> dict[str, float]:
@@ -112,10 +115,13 @@ def positions_by_name(message, wanted: list[str], *, allow_partial: bool) -> dic
     names, positions = list(message.name), message.position
     if not names:
         raise JointStateError("the JointState is empty: it names no joints")
-    if len(positions) != len(names):
-        raise JointStateError(
-            f"the JointState has {len(names)} names but {len(positions)} positions"
-        )
+    for what in ("position", "velocity", "effort"):
+        count = len(getattr(message, what))
+        # Velocity and effort may be empty, but another length says that the message is damaged.
+        if count != len(names) and (what == "position" or count):
+            raise JointStateError(
+                f"the JointState has {len(names)} names but {count} values of {what}"
+            )
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise JointStateError(f"the JointState names {twice} more than once")

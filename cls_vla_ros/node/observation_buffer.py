@@ -19,7 +19,9 @@ from cls_vla_ros.node.images import (
 )
 from cls_vla_ros.node.joints import UnitMap, positions_by_name
 from cls_vla_ros.node.settings import CameraSettings, StateSettings
+from cls_vla_ros.node.stamps import NS
 
+CLOCKS_DIFFER_S = 60.0  # no source is late by that much: it is another clock
 CHECKS = {"raw": check_image, "compressed": check_compressed_image}
 DECODERS = {"raw": image_to_rgb, "compressed": compressed_image_to_rgb}
 
@@ -148,25 +150,11 @@ class ObservationBuffer:
             if message is not None
             for problem in _decode(c, DECODERS[c.settings.transport], message, stamp)
         ]
-        stamps = {
-            camera.settings.topic: camera.stamp_ns
-            for camera in cameras
-            if camera.picture is not None
-        }
-        absent = [camera.settings.topic for camera in cameras if camera.picture is None]
-        if absent:
-            raise NotReadyError(
-                "; ".join([f"no picture yet on {', '.join(absent)}", *map(": ".join, problems)])
-            )
-        newest_frame_ns = max(stamps.values())
-
-        without = [name for name in self._state.joints if name not in joints]
-        if without:
-            raise NotReadyError(
-                f"no position yet on {self._state.topic} for the joints {', '.join(without)}"
-            )
-        stamps |= {f"{self._state.topic} ({name})": joints[name][1] for name in self._state.joints}
-        _check_ages(stamps, now_ns, max_age_s)
+        try:
+            stamps = self._stamps(cameras, joints)
+            _check_ages(stamps, now_ns, max_age_s)
+        except NotReadyError as error:
+            raise NotReadyError("; ".join([str(error), *map(": ".join, problems)])) from None
 
         positions = np.array([joints[name][0] for name in self._state.joints])  # (S,) rad, m
         observation = Observation(
@@ -174,7 +162,30 @@ class ObservationBuffer:
             state=self._units.to_policy(positions).astype(np.float32),
             task=task,
         )
-        return Snapshot(observation, newest_frame_ns, min(stamps.values()), problems)
+        return Snapshot(
+            observation,
+            newest_frame_ns=max(camera.stamp_ns for camera in cameras),
+            oldest_source_ns=min(stamps.values()),
+            problems=problems,
+        )
+
+    def _stamps(
+        self, cameras: list[_Camera], joints: dict[str, tuple[float, int]]
+    ) -> dict[str, int]:
+        """Stamp of each source; the oldest joint's where one message has them all."""
+        absent = [camera.settings.topic for camera in cameras if camera.picture is None]
+        if absent:
+            raise NotReadyError(f"no picture yet on {', '.join(absent)}")
+        topic = self._state.topic
+        without = [name for name in self._state.joints if name not in joints]
+        if without:
+            raise NotReadyError(f"no position yet on {topic} for the joints {', '.join(without)}")
+        of_joints = {name: joints[name][1] for name in self._state.joints}
+        if self._state.allow_partial:
+            of_joints = {f"{topic} ({name})": stamp for name, stamp in of_joints.items()}
+        else:
+            of_joints = {topic: min(of_joints.values())}
+        return {camera.settings.topic: camera.stamp_ns for camera in cameras} | of_joints
 
 
 def _decode(
@@ -190,11 +201,17 @@ def _decode(
 
 
 def _check_ages(stamps: dict[str, int], now_ns: int, max_age_s: float) -> None:
-    old = {
-        source: age_s
-        for source, stamp in stamps.items()
-        if (age_s := (now_ns - stamp) / 1e9) > max_age_s
-    }
-    if old:
-        ages = ", ".join(f"{source} is {age_s:.2f} s old" for source, age_s in old.items())
-        raise NotReadyError(f"{ages}; observation.max_age_s is {max_age_s:g}")
+    """Each stamp must be at most max_age_s away from now, on either side."""
+    ages_s = {source: (now_ns - stamp) / NS for source, stamp in stamps.items()}
+    bad = [f"{s} is {a:.2f} s old" for s, a in ages_s.items() if a > max_age_s]
+    bad += [
+        f"{s} is stamped {-a:.2f} s in the future" for s, a in ages_s.items() if -a > max_age_s
+    ]
+    if not bad:
+        return
+    text = f"{', '.join(bad)}; observation.max_age_s is {max_age_s:g}"
+    if max(map(abs, ages_s.values())) > CLOCKS_DIFFER_S:
+        text += (
+            ". Two clocks differ: a recording needs use_sim_time and /clock, a second computer NTP"
+        )
+    raise NotReadyError(text)

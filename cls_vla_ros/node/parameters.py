@@ -61,8 +61,10 @@ class Parameters:
         """
         names = self.get("cameras")
         self._declare(_for_camera(spec, name) for name in names for spec in CAMERA_SPECS)
-        if self._bad:
-            raise ValueError("; ".join(self._bad.values()))
+        wanted = {spec.name for spec in SPECS}
+        wanted |= {_for_camera(spec, name).name for name in names for spec in CAMERA_SPECS}
+        if problems := [text for name, text in self._bad.items() if name in wanted]:
+            raise ValueError("; ".join(problems))
         if not self.get("policy.path"):
             raise ValueError(
                 "policy.path is not set: expected a checkpoint's directory, a hub id, or 'demo'"

@@ -1,12 +1,13 @@
 """The policy node's other side: drives its lifecycle, calls reset, hears what it publishes."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from std_srvs.srv import Trigger
@@ -15,6 +16,7 @@ from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.connections import OUTPUT_QOS
 
 POLICY_NODE = "cls_vla_policy"
+PROBE_S = 1.0
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
@@ -36,6 +38,7 @@ class PolicyClient:
         on_action_chunk: Callable[[ActionChunk], None],
         *,
         name: str = "cls_vla_client",
+        is_alive: Callable[[], bool] = lambda: True,
     ) -> None:
         """Connect.
 
@@ -43,7 +46,9 @@ class PolicyClient:
             on_scene_change: called in the client's thread.
             on_action_chunk: likewise.
             name: of the client's node.
+            is_alive: whether the policy node's process still runs; without it, waiting is in vain.
         """
+        self._is_alive = is_alive
         self.diagnostics: dict[str, str] = {}
         self.node = Node(name)
         self.node.create_subscription(SceneChange, "scene_change", on_scene_change, OUTPUT_QOS)
@@ -52,6 +57,7 @@ class PolicyClient:
             DiagnosticArray, "/diagnostics", self._on_diagnostics, OUTPUT_QOS
         )
         self._change_state = self.node.create_client(ChangeState, f"{POLICY_NODE}/change_state")
+        self._get_state = self.node.create_client(GetState, f"{POLICY_NODE}/get_state")
         self._reset = self.node.create_client(Trigger, "reset")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
@@ -98,16 +104,37 @@ class PolicyClient:
                 self.diagnostics = {value.key: value.value for value in status.values}
 
     def _call(self, client, request, timeout_s: float):
-        if not client.wait_for_service(timeout_s):
-            raise TimeoutError(
-                f"no service {client.srv_name} within {timeout_s:g} s: does the policy node run?"
-            )
-        answered = threading.Event()
+        """Call a service once the node is known to answer.
+
+        A service may be seen before its node has seen the client, and then the answer is lost: so
+        a question that changes nothing is asked until it is answered.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (self._get_state.service_is_ready() and client.service_is_ready()):
+            self._check(deadline, f"no service {client.srv_name}")
+            time.sleep(0.05)
+        while self._answer(self._get_state, GetState.Request(), PROBE_S) is None:
+            self._check(deadline, f"no answer from {self._get_state.srv_name}")
         future = client.call_async(request)
-        future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(timeout_s):
-            raise TimeoutError(f"{client.srv_name} did not answer within {timeout_s:g} s")
-        return future.result()
+        while (answer := self._wait(future, PROBE_S)) is None:
+            self._check(deadline, f"no answer from {client.srv_name}")
+        return answer
+
+    def _answer(self, client, request, timeout_s: float):
+        return self._wait(client.call_async(request), timeout_s)
+
+    @staticmethod
+    def _wait(future, timeout_s: float):
+        """The future's result; None if it is not there in time."""
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        return future.result() if done.wait(timeout_s) else None
+
+    def _check(self, deadline: float, what: str) -> None:
+        if not self._is_alive():
+            raise RuntimeError("the policy node ended by itself")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} in time: does the policy node run?")
 
     def _spin(self) -> None:
         with suppress(ExternalShutdownException, ShutdownException):

@@ -1,14 +1,10 @@
 """The lifecycle node: cameras and joint states in, action chunks and scene changes out."""
 
-import signal
-import sys
 import time
-from contextlib import suppress
 from functools import partial
 
-import rclpy
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
@@ -25,7 +21,6 @@ from cls_vla_ros.node.observation_buffer import ObservationBuffer
 from cls_vla_ros.node.parameter_specs import CHECKPOINT
 from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.node.reporter import Reporter
-from cls_vla_ros.node.ros_logging import forward_logging
 from cls_vla_ros.node.settings import CameraSettings, Settings, check_against_policy
 from cls_vla_ros.node.stamps import to_ns
 
@@ -53,6 +48,10 @@ class PolicyNode(LifecycleNode):
         self._settings: Settings | None = None
         self._reporter = Reporter(self.get_logger())
         self._connections: Connections | None = None
+        self._episode = self._inference_id = 0  # the last ones that were given, across configures
+        self._service_change_state.callback = self._refuse_impossible_transitions(
+            self._service_change_state.callback
+        )
         self._declared = Parameters(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
@@ -60,8 +59,21 @@ class PolicyNode(LifecycleNode):
             "unconfigured: waiting for the configure transition, which loads the policy"
         )
 
-    # Transitions. rclpy swallows what a callback raises and only says ERROR, so each catches and
-    # says why.
+    # Transitions. rclpy swallows what a callback raises and only says ERROR, so what can fail is
+    # caught and said here.
+
+    def _refuse_impossible_transitions(self, change_state):
+        """Where rclpy raises, which nobody would catch and no answer would follow, answer no."""
+
+        def answer(request: ChangeState.Request, response: ChangeState.Response):
+            try:
+                return change_state(request, response)
+            except RuntimeError as error:
+                self.get_logger().error(f"the transition {request.transition.id} failed: {error}")
+                response.success = False
+                return response
+
+        return answer
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the policy and connect the topics.
@@ -88,12 +100,12 @@ class PolicyNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to infer: when this has returned, nothing more is published.
 
-        ERROR: the inference under way does not end.
+        ERROR: the inference under way does not end. The policy is given up then: the node is
+        unconfigured, and can be configured again.
         """
         try:
             self._loop.stop()
-        except TimeoutError as error:
-            self._reporter.transition_failed("deactivate", error)
+        except TimeoutError:
             return TransitionCallbackReturn.ERROR
         self._reporter.health.hold("inactive")
         return super().on_deactivate(state)
@@ -125,7 +137,9 @@ class PolicyNode(LifecycleNode):
 
         self._reporter = Reporter(self.get_logger())
         self._settings = settings
-        self._server = PolicyServer(policy, preprocessor, postprocessor, seed=settings.seed)
+        self._server = PolicyServer(
+            policy, preprocessor, postprocessor, seed=settings.seed, episode=self._episode
+        )
         self._buffer = ObservationBuffer(settings.cameras, settings.state)
         self._loop = InferenceLoop(
             self._server,
@@ -134,6 +148,7 @@ class PolicyNode(LifecycleNode):
             task=self._declared.get("task"),
             rate_hz=self._declared.get("rate_hz"),
             max_age_s=self._declared.get("observation.max_age_s"),
+            inference_id=self._inference_id,
             on_result=self._on_result,
             on_hold=self._reporter.hold,
             on_error=self._reporter.inference_failed,
@@ -166,7 +181,11 @@ class PolicyNode(LifecycleNode):
     def _destroy(self) -> None:
         """Back to before configure; also from the middle of it."""
         if self._loop is not None:
-            self._loop.stop()
+            self._episode, self._inference_id = self._server.episode, self._loop.inference_id
+            try:
+                self._loop.stop()
+            except TimeoutError as error:  # it hands nothing over any more: let it end by itself
+                self._reporter.transition_failed("stop", error)
         if self._connections is not None:
             self._connections.close()
         self._loop = self._server = self._buffer = self._settings = self._connections = None
@@ -197,10 +216,10 @@ class PolicyNode(LifecycleNode):
             self._reporter.refused(*problem)
         self._connections.scene_change.publish(to_scene_change(result, self._server.threshold))
         action = self._settings.action
-        if problem := first_not_finite(result.inference, action.names):
+        actions = self._action_units.to_ros(result.inference.actions)  # (T, A)
+        if problem := first_not_finite(actions, action.names):
             self._reporter.hold(problem)
             return
-        actions = self._action_units.to_ros(result.inference.actions)  # (T, A)
         self._connections.action_chunk.publish(to_action_chunk(result, actions, action))
         if self._connections.joint_trajectory is not None:
             self._connections.joint_trajectory.publish(
@@ -277,21 +296,3 @@ class PolicyNode(LifecycleNode):
         """Stop the inference thread first."""
         self._destroy()
         super().destroy_node()
-
-
-def main(args: list[str] | None = None) -> None:
-    """Run the node until SIGINT or SIGTERM, and exit 0 then."""
-    # Inference and executor are two Python threads, and with Python's own 5 ms one waits that long
-    # for the other at each of an inference's thousands of small steps.
-    sys.setswitchinterval(0.0005)
-    rclpy.init(args=args)
-    node = PolicyNode()
-    forward_logging(node.get_logger())
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(node)
-    # Ctrl-C in `ros2 launch` reaches the node twice, from the terminal and from launch: the second
-    # must not cut the orderly end short.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    node.destroy_node()
-    rclpy.try_shutdown()

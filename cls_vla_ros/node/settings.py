@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+EMPTY_CAMERA = ".empty_camera_"  # lerobot adds such a feature for each of config.empty_cameras
+
 
 @dataclass(frozen=True)
 class CameraSettings:
@@ -94,14 +96,20 @@ def check_against_policy(settings: Settings, policy_config) -> None:
         ValueError: a picture that the policy takes has no camera, or the reverse, or the sizes of
             state or action differ. The text has the names of both sides.
     """
-    pictures = {name for name in policy_config.image_features if ".empty_camera_" not in name}
-    mapped = {camera.feature for camera in settings.cameras}
+    pictures = sorted(name for name in policy_config.image_features if EMPTY_CAMERA not in name)
+    mapped = sorted(camera.feature for camera in settings.cameras)
     if mapped != pictures:
         raise ValueError(
-            f"the policy takes the pictures {sorted(pictures)}, but the cameras are mapped to "
-            f"{sorted(mapped)}: give "
-            "each of the policy's pictures one camera, with camera.<name>.feature"
+            f"the policy takes the pictures {pictures}, but the cameras are mapped to {mapped}: "
+            "give each of the policy's pictures one camera, with camera.<name>.feature"
         )
+    for what, names in (
+        ("cameras", [camera.name for camera in settings.cameras]),
+        ("state.joints", settings.state.joints),
+        ("action.names", settings.action.names),
+    ):
+        if len(set(names)) != len(names):
+            raise ValueError(f"{what} names something more than once: {names}")
     state_size = (
         policy_config.robot_state_feature.shape[0] if policy_config.robot_state_feature else 0
     )

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 from pathlib import Path
 
 from lerobot.configs import PreTrainedConfig
@@ -12,6 +13,8 @@ from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 logger = logging.getLogger(__name__)
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+VLM_FOLDER = "vlm"
+WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "onnx")  # the policy's own hold the VLM's
 CLS_WEIGHTS = ("model.pre_cls_param",)
 # The language model's output layer is built by transformers, but SmolVLA never runs it.
 UNUSED_WEIGHTS = ("lm_head",)
@@ -78,6 +81,30 @@ def vlm_directory(path: str | Path, vlm_model_name: str) -> str:
     """
     beside = Path(path).expanduser() / vlm_model_name
     return str(beside) if beside.is_dir() else vlm_model_name
+
+
+def save_vlm_beside(config: CLSSmolVLAConfig, directory: Path) -> None:
+    """Write the configuration into a checkpoint, and the VLM's folder if it is a local one.
+
+    Without that a policy fine-tuned from a checkpoint with its own VLM folder would name a folder
+    of the machine that it was trained on.
+
+    Args:
+        config: of the policy; it is the same afterwards.
+        directory: the checkpoint.
+    """
+    vlm = Path(config.vlm_model_name)
+    if not vlm.is_dir():
+        config._save_pretrained(directory)
+        return
+    beside = directory / VLM_FOLDER
+    if vlm.resolve() != beside.resolve():
+        shutil.copytree(vlm, beside, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*WEIGHTS))
+    try:
+        config.vlm_model_name = VLM_FOLDER
+        config._save_pretrained(directory)
+    finally:
+        config.vlm_model_name = str(vlm)
 
 
 def explain_missing_weights(

@@ -189,8 +189,7 @@ class CLSVLAFlowMatching(VLAFlowMatching):
                 use_cache=True,
                 past_key_values=past_key_values,
             )
-            hidden = hidden + layer.self_attn.o_proj(
-                attended.to(layer.self_attn.o_proj.weight.dtype)
-            )
-            hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+            out = layer.self_attn.o_proj(attended.to(layer.self_attn.o_proj.weight.dtype))
+            out += hidden  # in place, as in lerobot: the sum has the weights' dtype
+            hidden = out + layer.mlp(layer.post_attention_layernorm(out))
         return text_model.norm(hidden)

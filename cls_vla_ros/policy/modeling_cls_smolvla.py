@@ -16,7 +16,7 @@ from lerobot.utils.device_utils import resolve_safetensors_device
 from safetensors.torch import load_model
 from torch import Tensor
 
-from cls_vla_ros.policy.checkpoint import explain_missing_weights, load_config
+from cls_vla_ros.policy.checkpoint import explain_missing_weights, load_config, save_vlm_beside
 from cls_vla_ros.policy.cls_flow_matching import CLSVLAFlowMatching, Prefix
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
@@ -77,6 +77,10 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         )
         explain_missing_weights(model.config, Path(model_file).parent, missing, unexpected)
         return model
+
+    def _save_pretrained(self, save_directory, state_dict=None):
+        super()._save_pretrained(save_directory, state_dict=state_dict)
+        save_vlm_beside(self.config, Path(save_directory))
 
     def reset(self) -> None:
         """Forget the episode: the action queue and the CLS history."""

@@ -84,13 +84,16 @@ class SceneGate:
             obs_cls_out: (B, N >= 2, H), the prefix transformer's output at the CLS tokens.
 
         Raises:
-            ValueError: wrong shape, or another batch size or width than the history's.
+            ValueError: wrong shape, NaN or infinity, or another batch size or width than the
+                history's.
         """
         if obs_cls_out.ndim != 3 or obs_cls_out.shape[1] < 2:
             raise ValueError(
                 "obs_cls_out must be (batch, num_cls_prefix >= 2, hidden), got "
                 f"{tuple(obs_cls_out.shape)}"
             )
+        if not obs_cls_out.isfinite().all():
+            raise ValueError("obs_cls_out holds NaN or infinity: the policy's prefix did")
         batch_size = obs_cls_out.shape[0]
         if self._predicted is None:
             nothing = (math.nan,) * batch_size

@@ -26,12 +26,12 @@ from transformers import (
     SmolVLMVideoProcessor,
 )
 
+from cls_vla_ros.policy.checkpoint import VLM_FOLDER
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 logger = logging.getLogger(__name__)
 
-VLM_FOLDER = "vlm"
 IMAGE_SIZE = 64
 NUM_VLM_LAYERS = 4
 SPECIAL_TOKENS = {
@@ -153,24 +153,25 @@ def make_tiny_checkpoint(
     logger.info("making a tiny random SmolVLA in %s", directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=directory.parent))
-    write_tiny_vlm(unfinished / VLM_FOLDER)
+    try:
+        _write_tiny_checkpoint(unfinished, cameras, stats, seed, overrides)
+        os.rename(unfinished, directory)
+    except OSError:
+        if not directory.is_dir():  # else another process was first
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return directory
+
+
+def _write_tiny_checkpoint(directory: Path, cameras, stats, seed: int, overrides: dict) -> None:
+    write_tiny_vlm(directory / VLM_FOLDER)
+    state_dim, action_dim = (stats[name]["mean"].numel() for name in (OBS_STATE, ACTION))
     config = tiny_config(
-        CLSSmolVLAConfig,
-        unfinished / VLM_FOLDER,
-        cameras,
-        stats[OBS_STATE]["mean"].numel(),
-        stats[ACTION]["mean"].numel(),
-        **overrides,
+        CLSSmolVLAConfig, directory / VLM_FOLDER, cameras, state_dim, action_dim, **overrides
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         policy = CLSSmolVLAPolicy(config)
-    preprocessor, postprocessor = make_pre_post_processors(config, dataset_stats=stats)
-    config.vlm_model_name = VLM_FOLDER  # relative: the checkpoint can be moved
-    for part in (policy, preprocessor, postprocessor):
-        part.save_pretrained(unfinished)
-    try:
-        os.rename(unfinished, directory)
-    except OSError:  # another process was first
-        shutil.rmtree(unfinished)
-    return directory
+    for part in (policy, *make_pre_post_processors(config, dataset_stats=stats)):
+        part.save_pretrained(directory)

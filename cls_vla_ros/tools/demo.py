@@ -73,7 +73,7 @@ def main() -> None:
     rclpy.init()
     try:
         with policy_node(args.params_file, log) as process:
-            run, player = play(args.bag, console)
+            run, player = play(args.bag, process, console)
         if process.returncode != 0:
             raise RuntimeError(
                 f"the node ended with exit code {process.returncode} after SIGINT; expected 0"
@@ -88,7 +88,7 @@ def main() -> None:
         draw(recorded, args.out / "similarity.png")
         if report["problems"]:
             raise RuntimeError("; ".join(report["problems"]))
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
         tail = log.read_text().splitlines()[-LOG_LINES_ON_FAILURE:] if log.is_file() else []
         sys.exit("\n".join([*tail, f"demo: {error} (the lines above are the end of {log})"]))
     finally:
@@ -127,7 +127,7 @@ def policy_node(params_file: Path, log: Path):
                 process.wait()
 
 
-def play(bag: Path, console: Console) -> tuple[Run, BagPlayer]:
+def play(bag: Path, process: subprocess.Popen, console: Console) -> tuple[Run, BagPlayer]:
     """Configure and activate the node, play the recording to it, reset in the middle."""
     run = Run()
     columns = (
@@ -149,7 +149,12 @@ def play(bag: Path, console: Console) -> tuple[Run, BagPlayer]:
             progress.console.print(line, highlight=False)
             progress.update(bar, description=decision_of(message))
 
-        with PolicyClient(on_scene_change, run.chunks.append, name="demo") as client:
+        with PolicyClient(
+            on_scene_change,
+            run.chunks.append,
+            name="demo",
+            is_alive=lambda: process.poll() is None,
+        ) as client:
             console.print("starting the node and loading the policy ...")
             client.transition("configure", CONFIGURE_TIMEOUT_S)
             client.transition("activate", ANSWER_TIMEOUT_S)

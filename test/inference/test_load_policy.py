@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -37,5 +38,16 @@ def test_a_checkpoint_without_processors_is_named(checkpoint, tmp_path):
 
 
 def test_a_hub_that_cannot_be_reached_is_said(monkeypatch):
-    with pytest.raises(FileNotFoundError, match=r"nobody/no_such_policy.*hub"):
+    with pytest.raises(
+        FileNotFoundError, match=r"nobody/no_such_policy is no directory here.*hub"
+    ):
         load_policy("nobody/no_such_policy", "cpu")
+
+
+def test_a_vlm_that_cannot_be_had_is_explained(checkpoint, tmp_path):
+    copy = shutil.copytree(checkpoint, tmp_path / "copy", ignore=shutil.ignore_patterns("vlm"))
+    config = json.loads((copy / "config.json").read_text())
+    config["vlm_model_name"] = "nobody/no_such_vlm"
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FileNotFoundError, match=r"nobody/no_such_vlm.*put their folder"):
+        load_policy(copy, "cpu")

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import rclpy
-from cls_vla_ros.msg import ActionChunk, SceneChange
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.policy_node import PolicyNode
 
 JOINTS = ["shoulder", "elbow", "gripper"]

@@ -54,3 +54,9 @@ def test_it_plays_every_message_at_its_time_with_the_clock(node):
 def test_a_folder_that_is_no_recording_is_named(node, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"metadata\.yaml"):
         BagPlayer(node, tmp_path)
+
+
+def test_a_damaged_recording_is_named(node, tmp_path):
+    (tmp_path / "metadata.yaml").write_text("rosbag2_bagfile_information: {version: many}")
+    with pytest.raises(ValueError, match="cannot be read"):
+        BagPlayer(node, tmp_path)

@@ -65,9 +65,25 @@ def test_the_picture_does_not_share_the_messages_memory():
     assert np.array_equal(rgb, PICTURE)
 
 
+@pytest.mark.parametrize("padding", [0, 6])
+@pytest.mark.parametrize(("encoding", "order"), [("nv12", (1, 2)), ("nv21", (2, 1))])
+def test_nv12_and_nv21_keep_their_size(encoding, order, padding):
+    smooth = np.full((6, 8, 3), (200, 100, 50), np.uint8)
+    planes = cv2.cvtColor(smooth, cv2.COLOR_RGB2YUV_I420)
+    u, v = planes[6:].reshape(2, 3, 4)
+    colours = np.stack([(planes, u, v)[i] for i in order], axis=2).reshape(3, 8)
+    message = image(np.concatenate([planes[:6], colours]), encoding, padding, height=6)
+    rgb = image_to_rgb(message)
+    assert rgb.shape == (6, 8, 3)
+    assert np.abs(rgb.astype(int) - smooth).max() < 8
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
+        ({"encoding": "8UC3"}, "which channel"),
+        ({"encoding": "nv12"}, "height x 3/2"),
+        ({"encoding": "rgb16"}, "a row has 48"),
         ({"data": b"123"}, "3 bytes, but height 6 x step 24 needs 144"),
         ({"width": 9}, "step is 24"),
         ({"height": 0}, "height 0"),
@@ -99,8 +115,9 @@ def test_a_grey_jpeg_has_three_channels():
     assert compressed_image_to_rgb(CompressedImage(format="jpeg", data=data)).shape == (6, 8, 3)
 
 
-def test_a_jpeg_padded_by_its_driver_is_read():
-    data = cv2.imencode(".jpg", PICTURE)[1].tobytes() + bytes(10)
+@pytest.mark.parametrize("tail", [bytes(10), bytes(5000), b"made by a camera", b"\xff\xff"])
+def test_a_jpeg_with_something_behind_its_end_is_read(tail):
+    data = cv2.imencode(".jpg", PICTURE)[1].tobytes() + tail
     assert compressed_image_to_rgb(CompressedImage(format="jpeg", data=data)).shape == (6, 8, 3)
 
 

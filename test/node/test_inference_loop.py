@@ -66,6 +66,7 @@ class Rig:
         self.results, self.holds, self.errors = [], [], []
         self.loop = InferenceLoop(
             self.server, self.buffer, now_ns=lambda: 0, task="a", rate_hz=rate_hz, max_age_s=1.0,
+            inference_id=0,
             on_result=self.results.append, on_hold=self.holds.append, on_error=self.errors.append,
         )  # fmt: skip
 
@@ -183,7 +184,6 @@ def test_no_result_ever_belongs_to_an_episode_that_is_over(steps):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_where_the_actions_are_not_finite(bad):
     actions = np.zeros((3, 2))
-    inference = Inference(0, actions, None, None, 0.0, 0.0, 0.0, 0.0)
-    assert first_not_finite(inference, ["a", "b"]) == ""
+    assert first_not_finite(actions, ["a", "b"]) == ""
     actions[2, 1] = bad
-    assert "'b' at step 2" in first_not_finite(inference, ["a", "b"])
+    assert "'b' at step 2" in first_not_finite(actions, ["a", "b"])

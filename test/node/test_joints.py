@@ -22,7 +22,7 @@ def test_positions_are_matched_by_name_whatever_their_order():
     ("names", "positions", "said"),
     [
         ([], [], "empty"),
-        (["a", "b"], [1.0], "2 names but 1 positions"),
+        (["a", "b"], [1.0], "2 names but 1 values of position"),
         (["a"], [1.0], r"lacks the joints \['b'\]; it has \['a'\]"),
         (["a", "b", "a"], [1.0, 2.0, 3.0], r"\['a'\] more than once"),
         (["a", "b"], [1.0, math.inf], r"infinity for \['b'\]"),
@@ -50,7 +50,7 @@ def test_units():
     to = UnitMap.of(names, units, [0, 0, -1.0, 0.0], [0, 0, 1.0, 0.5])
     np.testing.assert_allclose(to.to_policy(np.array([1, math.pi, -1, 0])), [1, 180, 0, -100])
     np.testing.assert_allclose(to.to_policy(np.array([1, math.pi, 1, 0.5])), [1, 180, 100, 100])
-    assert [ros_unit(unit) for unit in units] == ["rad", "rad", "rad or m", "rad or m"]
+    assert [ros_unit(unit) for unit in units] == ["rad", "rad", "", ""]
     assert ros_unit("m") == "m"
 
 
@@ -74,8 +74,18 @@ def test_there_and_back_is_the_same(units, value, lower, width):
         (["rad", "inch"], [], [], "'inch'"),
         (["rad", "percent"], [], [], "lower and upper must have 2"),
         (["rad", "percent"], [0, 1.0], [0, 1.0], "range of 'b' is empty"),
+        (["rad", "percent"], [0, -math.inf], [0, math.inf], "range of 'b' is empty or endless"),
     ],
 )
 def test_units_that_do_not_fit_are_explained(units, lower, upper, said):
     with pytest.raises(ValueError, match=said):
         UnitMap.of(["a", "b"], units, lower, upper)
+
+
+@pytest.mark.parametrize("what", ["velocity", "effort"])
+def test_arrays_of_unequal_length_are_refused_and_empty_ones_are_not(what):
+    message = JointState(name=["a", "b"], position=[1.0, 2.0])
+    assert positions_by_name(message, ["a", "b"], allow_partial=False)
+    setattr(message, what, [1.0])
+    with pytest.raises(JointStateError, match=f"2 names but 1 values of {what}"):
+        positions_by_name(message, ["a", "b"], allow_partial=False)

@@ -6,12 +6,14 @@ import time
 
 import numpy as np
 import pytest
-from cls_vla_ros.msg import SceneChange
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from cls_vla_ros.msg import SceneChange
 from cls_vla_ros.node.stamps import to_ns, to_time
 
 JOINTS = ["shoulder", "elbow", "gripper"]
@@ -233,6 +235,9 @@ def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_
         ({"cameras": ["front"]}, "observation.images.wrist"),
         ({"camera__front__feature": "observation.images.top"}, "observation.images.top"),
         ({"state__joints": ["shoulder"]}, "observation.state has 3 values"),
+        ({"state__joints": ["shoulder", "elbow", "elbow"]}, "state.joints names something more"),
+        ({"action__names": ["shoulder", "elbow", "elbow"]}, "action.names names something more"),
+        ({"camera__wrist__feature": "observation.images.front"}, "each of the policy's pictures"),
         ({"action__names": ["a", "b"]}, "action has 3 values"),
         ({"state__units": ["deg"]}, "3 names but 1 units"),
         ({"state__units": ["deg", "deg", "inch"]}, "'inch'"),
@@ -278,14 +283,61 @@ def test_deactivated_it_publishes_nothing_and_activated_it_begins_an_episode(rob
 
 
 def test_cleaned_up_it_can_be_configured_anew(robot):
-    infer(robot, 1)
+    before = infer(robot, 1)[-1]
     robot.node.trigger_deactivate()
     robot.node.trigger_cleanup()
     assert not robot.node._loop
     robot.wait_until(lambda: not robot.peer.front.get_subscription_count(), "no subscription")
     assert robot.set("state.joints", ["elbow", "shoulder", "gripper"]).successful
     robot.start()
+    after = infer(robot, 1)[0]
+    assert after.episode == before.episode + 1  # who discards older episodes keeps this one
+    assert after.inference_id > before.inference_id
+
+
+def test_a_transition_that_is_not_possible_is_answered_with_no(robot):
+    """rclpy raises there: the node would end, and the caller wait for ever."""
+    client = robot.peer.create_client(ChangeState, "cls_vla_policy/change_state")
+    assert client.wait_for_service(10)
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    future = client.call_async(request)
+    robot.wait_until(future.done, "an answer")
+    assert not future.result().success
     infer(robot, 1)
+
+
+def test_an_inference_that_never_ends_is_given_up(robot, monkeypatch):
+    infer(robot, 1)
+    monkeypatch.setattr("cls_vla_ros.node.inference_loop.STOP_TIMEOUT_S", 0.1)
+    began, go_on = threading.Event(), threading.Event()
+    denoise = robot.node._server.policy.denoise
+    monkeypatch.setattr(
+        robot.node._server.policy,
+        "denoise",
+        lambda *a: (began.set(), go_on.wait(20), denoise(*a))[2],
+    )
+    robot.peer.feed_until(began.is_set, "an inference under way")
+    assert robot.node.trigger_deactivate() == TransitionCallbackReturn.ERROR
+    count = len(robot.peer.heard["action_chunk"])
+    robot.start()  # it is unconfigured, and can be configured again
+    go_on.set()
+    infer(robot, 1)
+    ids = [m.inference_id for m in robot.peer.heard["action_chunk"][count:]]
+    assert ids == sorted(set(ids))
+    assert {m.episode for m in robot.peer.heard["action_chunk"][count:]} == {2}
+
+
+def test_diagnostics_come_also_while_the_clock_stands_still(make_robot):
+    robot = make_robot(use_sim_time=True).start()
+    until_diagnosed(robot, "Two clocks differ")
+    assert not robot.peer.heard["action_chunk"]
+
+
+def test_a_camera_that_is_no_longer_named_does_no_harm(make_robot):
+    robot = make_robot(cameras=["front", "wrist", "third"], camera__third__transport="pigeon")
+    assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert robot.set("cameras", ["front", "wrist"]).successful
+    robot.start()
 
 
 def test_two_nodes_in_one_process_do_not_mix(make_robot):
@@ -376,7 +428,7 @@ def test_a_bad_compressed_picture(robot, data, said):
     [
         ([], [], "empty"),
         (["shoulder", "gripper"], [0.0, 0.0], "lacks the joints ['elbow']"),
-        (JOINTS, [0.0, 0.0], "3 names but 2 positions"),
+        (JOINTS, [0.0, 0.0], "3 names but 2 values of position"),
         (JOINTS, [0.0, math.nan, 0.0], "NaN or infinity for ['elbow']"),
         ([*JOINTS, "elbow"], [0.0] * 4, "['elbow'] more than once"),
     ],

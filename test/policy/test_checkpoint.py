@@ -138,3 +138,27 @@ def test_lerobots_own_plugin_discovery_finds_the_type(checkpoint):
         "assert 'cls_smolvla' in PreTrainedConfig.get_known_choices()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_saved_again_it_carries_its_vlm_along_and_names_it_relatively(checkpoint, tmp_path):
+    policy = CLSSmolVLAPolicy.from_pretrained(checkpoint)
+    policy.save_pretrained(tmp_path / "fine_tuned")
+    assert policy.config.vlm_model_name == str(checkpoint / "vlm")  # the policy in use is the same
+    assert (
+        json.loads((tmp_path / "fine_tuned" / "config.json").read_text())["vlm_model_name"]
+        == "vlm"
+    )
+    moved = (tmp_path / "fine_tuned").rename(tmp_path / "moved")
+    assert CLSSmolVLAPolicy.from_pretrained(moved).config.vlm_model_name == str(moved / "vlm")
+    CLSSmolVLAPolicy.from_pretrained(moved).save_pretrained(moved)  # onto itself
+    CLSSmolVLAPolicy.from_pretrained(moved)
+
+
+def test_a_vlm_of_a_hub_keeps_its_name(make_config, vlm, tmp_path):
+    policy = CLSSmolVLAPolicy(make_config())
+    policy.config.vlm_model_name = "somebody/SmolVLM"
+    policy.save_pretrained(tmp_path)
+    assert (
+        json.loads((tmp_path / "config.json").read_text())["vlm_model_name"] == "somebody/SmolVLM"
+    )
+    assert not (tmp_path / "vlm").exists()

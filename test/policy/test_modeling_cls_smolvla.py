@@ -220,3 +220,18 @@ def test_training_loss_is_finite_and_reaches_the_cls_tokens(with_stock_weights, 
     loss.backward()
     assert torch.isfinite(loss)
     assert policy.model.pre_cls_param.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("cls_attention", ["bidirectional", "readout"])
+def test_a_vlm_in_bfloat16(stock, with_stock_weights, make_batch, noise, cls_attention):
+    """As lerobot loads it where a checkpoint says load_vlm_weights."""
+    policy = with_stock_weights(cls_attention=cls_attention)
+    for one in (policy, stock):
+        one.model.vlm_with_expert.vlm.to(torch.bfloat16)
+    actions, obs_cls_out, _ = policy.predict_action_chunk(
+        make_batch(), noise=noise, compute_cls_similarity=True
+    )
+    assert obs_cls_out.dtype == torch.float32
+    assert obs_cls_out.isfinite().all()
+    if cls_attention == "readout":
+        assert torch.equal(actions, stock.predict_action_chunk(make_batch(), noise=noise))

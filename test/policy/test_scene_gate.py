@@ -129,3 +129,10 @@ class GateMachine(RuleBasedStateMachine):
 
 TestGateMachine = GateMachine.TestCase
 TestGateMachine.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+
+
+def test_what_is_not_finite_is_refused_and_is_not_the_history():
+    gate = SceneGate()
+    with pytest.raises(ValueError, match="NaN"):
+        gate.evaluate(torch.full((1, 2, 4), math.nan))
+    assert not gate.has_history

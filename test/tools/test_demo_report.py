@@ -2,9 +2,9 @@ import json
 import math
 
 import pytest
-from cls_vla_ros.msg import ActionChunk, SceneChange
 from PIL import Image
 
+from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.stamps import to_time
 from cls_vla_ros.tools.demo_report import Recorded, decision_of, draw, make_report
 

@@ -1,0 +1,40 @@
+"""The process around the node: signals, and an end that is always orderly."""
+
+import signal
+import sys
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+
+from cls_vla_ros.node.policy_node import PolicyNode
+from cls_vla_ros.node.reporter import describe
+from cls_vla_ros.node.ros_logging import forward_logging
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until SIGINT or SIGTERM, and exit 0 then."""
+    # Inference and executor are two Python threads, and with Python's own 5 ms one waits that long
+    # for the other at each of an inference's thousands of small steps.
+    sys.setswitchinterval(0.0005)
+    rclpy.init(args=args)
+    node = PolicyNode()
+    forward_logging(node.get_logger())
+    _spin(node)
+    # Ctrl-C in `ros2 launch` reaches the node twice, from the terminal and from launch: the second
+    # must not cut the orderly end short.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def _spin(node: PolicyNode) -> None:
+    """Spin until the end; what no callback foresaw is logged, and spinning goes on."""
+    while rclpy.ok():
+        try:
+            rclpy.spin(node)
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except Exception as error:
+            if rclpy.ok():  # a publisher that the end of the process overtook is no fault
+                node.get_logger().error(describe("a callback", error))
