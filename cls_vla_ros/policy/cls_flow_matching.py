@@ -1,6 +1,5 @@
 """SmolVLA's model with CLS tokens, and its inference cut in two: prefix and denoising."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +9,7 @@ from lerobot.policies.smolvla.modeling_smolvla import VLAFlowMatching
 from torch import Tensor, nn
 
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.prefix import Prefix
 
 if TYPE_CHECKING:
     from lerobot.policies.rtc.modeling_rtc import RTCProcessor
@@ -17,22 +17,6 @@ if TYPE_CHECKING:
 
 CLS_PARAMETER = "pre_cls_param"
 CLS_INIT_STD = 0.02  # SmolVLM's initializer_range, with which its own embeddings start
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """The computed prefix of one observation.
-
-    Attributes:
-        past_key_values: K and V of each VLM layer, (B, heads, P, head_dim), after RoPE.
-        pad_masks: (B, P) bool, False for padding.
-        obs_cls_out: (B, N, H) float32, the output (after the final norm) at the CLS tokens; None
-            without CLS head.
-    """
-
-    past_key_values: "DynamicCache"
-    pad_masks: Tensor
-    obs_cls_out: Tensor | None
 
 
 class CLSVLAFlowMatching(VLAFlowMatching):
@@ -107,7 +91,37 @@ class CLSVLAFlowMatching(VLAFlowMatching):
                 torch.cumsum(att_masks, dim=1) == 0
             )  # (B, P), without the state
             obs_cls_out = self._read_out(past_key_values, images_and_language).float()
-        return Prefix(past_key_values, pad_masks, obs_cls_out)
+        # The state is the last token, or, where prefix_length pads, the only one of its block.
+        length = pad_masks.shape[1]
+        padded = self.prefix_length > 0
+        state_index = int(att_masks[0].int().argmax()) if padded else length - 1
+        return Prefix(past_key_values, pad_masks, obs_cls_out, state_index)
+
+    def refresh_state(self, prefix: Prefix, state: Tensor) -> Prefix:
+        """The prefix of the same pictures and instruction with another state.
+
+        The state is the prefix's last token and an attention block of its own: no other token
+        attends to it. So everything else may stay, and one token is run: with unchanged pictures
+        and instruction this is a full recompute, but for the last bits.
+
+        Args:
+            prefix: as `encode_prefix` returned it; it is the same afterwards.
+            state: (B, max_state_dim).
+
+        Returns:
+            A prefix of state_index + 1 tokens that shares obs_cls_out with the given one.
+        """
+        before = prefix.pad_masks[:, : prefix.state_index]  # (B, P - 1)
+        itself = before.new_ones(prefix.batch_size, 1)
+        pad_masks = torch.cat([before, itself], dim=1)  # (B, P)
+        past_key_values = prefix.without_state()
+        self._extend_prefix(
+            self.state_proj(state)[:, None],  # (B, 1, H)
+            before.sum(dim=1, keepdim=True),  # (B, 1), the place behind the tokens that count
+            pad_masks[:, None],  # (B, 1, P)
+            past_key_values,
+        )
+        return Prefix(past_key_values, pad_masks, prefix.obs_cls_out, prefix.state_index)
 
     def denoise(self, prefix: Prefix, noise: Tensor, **rtc_kwargs) -> Tensor:
         """Integrate the action expert's flow from noise to actions on a computed prefix.

@@ -1,6 +1,7 @@
 """The policy `cls_smolvla`: lerobot's SmolVLAPolicy with a CLS head and the guide's call forms."""
 
 from pathlib import Path
+from weakref import WeakSet
 
 import torch
 from lerobot.configs import PreTrainedConfig
@@ -17,8 +18,9 @@ from safetensors.torch import load_model
 from torch import Tensor
 
 from cls_vla_ros.policy.checkpoint import explain_missing_weights, load_config, save_vlm_beside
-from cls_vla_ros.policy.cls_flow_matching import CLSVLAFlowMatching, Prefix
+from cls_vla_ros.policy.cls_flow_matching import CLSVLAFlowMatching
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.prefix import Prefix, check_prefix
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
 
 
@@ -40,6 +42,8 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         config.validate_features()
         self.gate = SceneGate(config.cls_similarity_threshold)
         self.last_decision: GateDecision | None = None
+        self._judged: WeakSet[Prefix] = WeakSet()  # what the gate saw in this episode
+        self._judged_before: WeakSet[Prefix] = WeakSet()  # and in the earlier ones
         self.init_rtc_processor()
         self.model = CLSVLAFlowMatching(config, rtc_processor=self.rtc_processor)
         self.reset()
@@ -87,6 +91,8 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         super().reset()
         self.gate.reset()
         self.last_decision = None
+        self._judged_before |= self._judged
+        self._judged.clear()
 
     @torch.no_grad()
     def encode_prefix(self, batch: dict[str, Tensor]) -> Prefix:
@@ -134,37 +140,115 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         return actions
 
     @torch.no_grad()
+    def refresh_state(self, prefix: Prefix, batch: dict[str, Tensor]) -> Prefix:
+        """A computed prefix with the batch's state instead of its own: one token through the VLM.
+
+        Args:
+            prefix: as `encode_prefix` returned it, for a batch of the same size.
+            batch: only its observation.state (B, S) is looked at.
+
+        Raises:
+            ValueError: the prefix is of another batch size, dtype or device.
+        """
+        self._check_prefix(prefix, batch[OBS_STATE])
+        return self.model.refresh_state(
+            prefix, self.prepare_state(self._prepare_batch(_own(batch)))
+        )
+
+    @torch.no_grad()
     def predict_action_chunk(
         self,
         batch: dict[str, Tensor],
         noise: Tensor | None = None,
         *,
         compute_cls_similarity: bool = False,
+        cal_cache: bool = False,
+        action_context: Tensor | None = None,
+        past_key_values: Prefix | None = None,
+        prefix_pad_masks: Tensor | None = None,
+        refresh_state: bool = True,
         **rtc_kwargs,
-    ) -> Tensor | tuple[Tensor, Tensor, bool]:
-        """Predict a chunk of actions, and on request whether the scene is as predicted.
+    ) -> Tensor | tuple:
+        """Predict a chunk of actions; compute, or reuse, a prefix; say whether the scene changed.
 
         Args:
             batch: preprocessed observation, see `encode_prefix`.
             noise: (B, T, max_action_dim) float32; drawn if None.
-            compute_cls_similarity: compare with the previous call that asked for it, and become
-                the history of the next. Ignored without CLS head.
+            compute_cls_similarity: compare with the previous full inference that was asked for it,
+                and become the history of the next. Ignored without CLS head.
+            cal_cache: only compute the prefix, for `past_key_values` of a later call.
+            action_context: (B, T, A), with cal_cache: for the delta expert that the guide
+                mentions. There is none, so only its shape is looked at.
+            past_key_values: a prefix that a call with cal_cache returned: it is not computed
+                again, only the batch's state is run over it.
+            prefix_pad_masks: the masks that came with it.
+            refresh_state: False leaves the old state in the reused prefix. For comparison only:
+                the arm would be steered by where it was.
             rtc_kwargs: lerobot's real-time chunking arguments.
 
         Returns:
             Normalised actions (B, T, A); with compute_cls_similarity and a CLS head the tuple
-            (actions, obs_cls_out (B, N, H), should_cache). `last_decision` then holds the
-            similarity.
+            (actions, obs_cls_out (B, N, H), should_cache), for a reused prefix too: obs_cls_out is
+            the one it was computed with. `last_decision` then holds the similarity. With cal_cache
+            the tuple (past_key_values, prefix_pad_masks, None).
+
+        Raises:
+            ValueError: the batch lacks something, or prefix and batch or masks do not belong
+                together. Nothing has changed then.
         """
-        if not compute_cls_similarity or not self.config.use_cls_head:
-            _check_keys(batch)
+        _check_keys(batch)
+        if cal_cache:
+            self._check_action_context(action_context, batch[OBS_STATE].shape[0])
+            prefix = self.encode_prefix(batch)
+            return prefix, prefix.pad_masks, None
+        with_gate = compute_cls_similarity and self.config.use_cls_head
+        if past_key_values is None and not with_gate:
             return super().predict_action_chunk(_own(batch), noise, **rtc_kwargs)
-        prefix = self.encode_prefix(batch)
-        decision = self.gate.evaluate(prefix.obs_cls_out)
-        actions = self.denoise(prefix, noise, **rtc_kwargs)
-        self.gate.commit(prefix.obs_cls_out)
-        self.last_decision = decision
+
+        if past_key_values is None:
+            prefix = used = self.encode_prefix(batch)
+        else:
+            prefix = past_key_values
+            self._check_prefix(prefix, batch[OBS_STATE], prefix_pad_masks)
+            used = self.refresh_state(prefix, batch) if refresh_state else prefix
+        if not with_gate:
+            return self.denoise(used, noise, **rtc_kwargs)
+        # A prefix that was judged before is not judged again: it was not run now, and comparing it
+        # with its own prediction would say nothing about the scene.
+        is_judged = prefix in self._judged
+        decision = self.last_decision if is_judged else self.gate.evaluate(prefix.obs_cls_out)
+        actions = self.denoise(used, noise, **rtc_kwargs)
+        if not is_judged:
+            self.gate.commit(prefix.obs_cls_out)
+            self.last_decision = decision
+            self._judged.add(prefix)
         return actions, prefix.obs_cls_out, decision.should_cache
+
+    def _check_prefix(
+        self, prefix: Prefix, state: Tensor, prefix_pad_masks: Tensor | None = None
+    ) -> None:
+        """Does a cached prefix belong to this policy, this batch and these masks?"""
+        text_model = self.model.vlm_with_expert.get_vlm_model().text_model
+        check_prefix(
+            prefix,
+            prefix_pad_masks,
+            batch_size=state.shape[0],
+            weight=text_model.layers[0].self_attn.k_proj.weight,
+            has_cls_head=self.config.use_cls_head,
+        )
+        if prefix in self._judged_before:
+            raise ValueError(
+                "past_key_values are of an earlier episode: reset() was called since. Compute "
+                "them anew with cal_cache=True"
+            )
+
+    def _check_action_context(self, action_context: Tensor | None, batch_size: int) -> None:
+        expected = (batch_size, self.config.chunk_size, self.config.action_feature.shape[0])
+        if action_context is not None and tuple(action_context.shape) != expected:
+            raise ValueError(
+                f"action_context must be (batch, chunk_size, action_dim) = {expected}, got "
+                f"{tuple(action_context.shape)}"
+            )
 
 
 def _own(batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,116 @@
+"""The computed prefix of one observation: what a cache keeps."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, eq=False)  # two prefixes are the same only if they are one object
+class Prefix:
+    """KV of the vision-language prefix, and what the CLS tokens made of it.
+
+    This is the guide's `past_key_values`, which carries the obs_cls_out that it was computed with:
+    who reuses it did not run the prefix, and could not get it otherwise.
+
+    Attributes:
+        past_key_values: K and V of each VLM layer, (B, heads, P, head_dim), after RoPE.
+        pad_masks: (B, P) bool, False for padding. The guide's `prefix_pad_masks`.
+        obs_cls_out: (B, N, H) float32, the output (after the final norm) at the CLS tokens; None
+            without CLS head.
+        state_index: which of the P tokens is the state; what follows it is padding.
+    """
+
+    past_key_values: DynamicCache
+    pad_masks: Tensor
+    obs_cls_out: Tensor | None
+    state_index: int
+
+    @property
+    def batch_size(self) -> int:
+        return self.pad_masks.shape[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of K and V."""
+        return self.past_key_values.layers[0].keys.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.pad_masks.device
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all its tensors, in bytes."""
+        return sum(tensor.nbytes for tensor in self._tensors())
+
+    def without_state(self) -> DynamicCache:
+        """KV of the tokens before the state. Appending to it leaves this prefix as it is."""
+        end = self.state_index
+        return DynamicCache(
+            tuple(
+                (layer.keys[:, :, :end], layer.values[:, :, :end], None)
+                for layer in self.past_key_values.layers
+            )
+        )
+
+    def _tensors(self) -> "Iterator[Tensor]":
+        for layer in self.past_key_values.layers:
+            yield layer.keys
+            yield layer.values
+        yield self.pad_masks
+        if self.obs_cls_out is not None:
+            yield self.obs_cls_out
+
+
+def check_prefix(
+    prefix: Prefix,
+    prefix_pad_masks: Tensor | None,
+    *,
+    batch_size: int,
+    weight: Tensor,
+    has_cls_head: bool,
+) -> None:
+    """Does a cached prefix belong to a policy, a batch and masks?
+
+    Args:
+        prefix: what was given as past_key_values.
+        prefix_pad_masks: what was given with it; None to leave that out.
+        batch_size: B of the observation.
+        weight: of the policy's language model, for its dtype and device.
+        has_cls_head: whether the policy has one.
+
+    Raises:
+        ValueError: it does not; the text names both sides.
+    """
+    if not isinstance(prefix, Prefix):
+        raise ValueError(
+            "past_key_values must be what a call with cal_cache=True returned first, a Prefix; "
+            f"got {type(prefix).__name__}"
+        )
+    if prefix.batch_size != batch_size:
+        raise ValueError(
+            f"past_key_values are of a batch of {prefix.batch_size}, the observation.state of one "
+            f"of {batch_size}"
+        )
+    for what, cached, own in (
+        ("dtype", prefix.dtype, weight.dtype),
+        ("device", prefix.device, weight.device),
+    ):
+        if cached != own:
+            raise ValueError(f"past_key_values are of the {what} {cached}, the policy of {own}")
+    if prefix_pad_masks is not None and (
+        prefix_pad_masks.shape != prefix.pad_masks.shape
+        or not torch.equal(prefix_pad_masks.to(prefix.device), prefix.pad_masks)
+    ):
+        raise ValueError(
+            f"prefix_pad_masks {tuple(prefix_pad_masks.shape)} are not those that past_key_values "
+            f"were computed with, {tuple(prefix.pad_masks.shape)}"
+        )
+    if has_cls_head and prefix.obs_cls_out is None:
+        raise ValueError("past_key_values come from a policy without CLS head, this one has one")
