@@ -34,12 +34,13 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def make_observation():
-    def make(seed: int = 0, task: str = "open the drawer") -> Observation:
+    def make(seed: int = 0, task: str = "open the drawer", stamp_s: float = 0.0) -> Observation:
         random = np.random.default_rng(seed)
         images = {
             name: random.integers(0, 256, (*size, 3), dtype=np.uint8)
             for name, size in CAMERAS.items()
         }
-        return Observation(images, random.normal(size=STATE_DIM).astype(np.float32), task)
+        state = random.normal(size=STATE_DIM).astype(np.float32)
+        return Observation(images, state, task, stamp_s)
 
     return make

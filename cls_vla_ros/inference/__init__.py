@@ -1,7 +1,11 @@
-"""The runtime around the policy: load a checkpoint, infer, keep each episode's history. No ROS."""
+"""The runtime around the policy: load a checkpoint, infer, reuse what may be reused. No ROS."""
 
 from cls_vla_ros.inference.load_policy import load_policy
-from cls_vla_ros.inference.policy_server import Inference, Observation, PolicyServer
+from cls_vla_ros.inference.observation import Observation
+from cls_vla_ros.inference.policy_server import PolicyServer
+from cls_vla_ros.inference.reasons import Reason
+from cls_vla_ros.inference.result import Inference, batch_mean
+from cls_vla_ros.inference.session import ReuseLimits, Session
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, GateDecision, SceneGate
 
 __all__ = [
@@ -10,6 +14,10 @@ __all__ = [
     "Inference",
     "Observation",
     "PolicyServer",
+    "Reason",
+    "ReuseLimits",
     "SceneGate",
+    "Session",
+    "batch_mean",
     "load_policy",
 ]

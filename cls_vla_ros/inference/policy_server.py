@@ -1,85 +1,51 @@
 """PolicyServer: robots touch the policy through two verbs, infer and reset."""
 
-import math
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from lerobot.policies.utils import prepare_observation_for_inference
 from lerobot.processor import PolicyProcessorPipeline
 from lerobot.utils.constants import OBS_STATE
 from torch import Tensor
 
+from cls_vla_ros.inference.batching import collate, split_prefix
+from cls_vla_ros.inference.frame_guard import Thumbnail
+from cls_vla_ros.inference.observation import Observation, check_observation
+from cls_vla_ros.inference.prefix_cache import PrefixCache
+from cls_vla_ros.inference.reasons import Reason
+from cls_vla_ros.inference.result import Inference
+from cls_vla_ros.inference.session import Seen, Session
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
-from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
+from cls_vla_ros.policy.prefix import Prefix
 
-HIT_RATE_WINDOW = 100  # evaluations; the guide's window_size
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What a robot sees and feels at one time.
-
-    Attributes:
-        images: the pictures by feature name ("observation.images.front"), each (height, width, 3)
-            uint8 RGB.
-        state: (S,) float32, in the units that the policy was trained with.
-        task: the instruction, in words.
-    """
-
-    images: dict[str, np.ndarray]
-    state: np.ndarray
-    task: str
-
-
-@dataclass(frozen=True)
-class Inference:
-    """What one inference made, and how.
-
-    Attributes:
-        episode: the episode it began in. If it is no longer the server's, a reset came meanwhile:
-            discard it.
-        actions: (T, A) float64, in the units that the policy was trained with; may hold NaN if the
-            policy made it.
-        decision: the gate's; None if the policy has no CLS head.
-        obs_cls_out: (1, N, H) float32 on the policy's device; None if the policy has no CLS head.
-        hit_rate: share of the last 100 decisions of the episode that said should_cache; NaN if
-            there was none.
-        prefix_ms: time of the vision-language prefix.
-        denoise_ms: time of the denoising loop.
-        total_ms: both, and the pre- and post-processing.
-    """
-
-    episode: int
-    actions: np.ndarray
-    decision: GateDecision | None
-    obs_cls_out: Tensor | None
-    hit_rate: float
-    prefix_ms: float
-    denoise_ms: float
-    total_ms: float
+DEFAULT = "default"
 
 
 @dataclass
-class _Session:
-    """One robot's episode: all that a reset forgets."""
+class _Job:
+    """One session's part of an inference, on its way."""
 
-    gate: SceneGate
+    session: Session
+    observation: Observation
     episode: int
-    decisions: deque[bool] = field(default_factory=lambda: deque(maxlen=HIT_RATE_WINDOW))
-
-    @property
-    def hit_rate(self) -> float:
-        return sum(self.decisions) / len(self.decisions) if self.decisions else math.nan
+    seen: Seen
+    entry: PrefixCache | None
+    reason: Reason
+    batch: dict[str, Tensor]
+    prefix: Prefix | None = None
+    actions: Tensor | None = None  # (1, T, A), normalised
+    prefix_ms: float = 0.0
+    refresh_ms: float = 0.0
+    denoise_ms: float = 0.0
 
 
 class PolicyServer:
-    """Runs a policy and keeps the history of the robot that uses it. Thread-safe.
+    """Runs one policy for any number of robots, each in a session of its own. Thread-safe.
 
-    Lock order: `_inference_lock` (held for a whole inference), then `_session_lock` (held for
+    Lock order: `_inference_lock` (held for a whole inference), then a session's own (held for
     moments). `reset` takes only the second, so it never waits for an inference; one that is under
     way then ends in an old episode.
     """
@@ -100,114 +66,169 @@ class PolicyServer:
             preprocessor: likewise.
             postprocessor: likewise.
             seed: of the denoising noise; None draws another one every time.
-            episode: number of the episode to begin with.
+            episode: number of the episode that sessions begin with.
         """
         self.policy = policy
         self._preprocessor = preprocessor
         self._postprocessor = postprocessor
-        self._noise = (
-            torch.Generator()
-        )  # on the CPU, so that a seed means the same on every device
+        self._noise = torch.Generator()  # on the CPU, so that a seed means the same everywhere
         if seed is None:
             self._noise.seed()
         else:
             self._noise.manual_seed(seed)
+        self._first_episode = episode
         self._inference_lock = threading.Lock()
-        self._session_lock = threading.Lock()
-        self._session = _Session(SceneGate(policy.config.cls_similarity_threshold), episode)
-        self._processors_episode = self._session.episode
+        self._sessions: dict[str, Session] = {}
+        self._sessions_lock = threading.Lock()
+        self._processors_know: tuple[Session, int] | None = None  # whose episode they have seen
 
-    @property
-    def episode(self) -> int:
-        """Number of the episode: it grows by one with each reset."""
-        return self._session.episode
+    def session(self, name: str = DEFAULT) -> Session:
+        """The session of that name, made at the first call: history, cache, limits, statistics."""
+        config = self.policy.config
+        with self._sessions_lock:
+            if name not in self._sessions:
+                self._sessions[name] = Session(
+                    config.cls_similarity_threshold,
+                    self._first_episode,
+                    has_gate=config.use_cls_head,
+                    is_trained=config.cls_head_trained,
+                )
+            return self._sessions[name]
 
-    @property
-    def threshold(self) -> float:
-        """The gate's similarity threshold; a new one holds from the next evaluation on."""
-        return self._session.gate.threshold
-
-    @threshold.setter
-    def threshold(self, value: float | str) -> None:
-        with self._session_lock:
-            self._session.gate.threshold = value
-
-    def reset(self) -> int:
-        """Forget the episode: CLS history, statistics, and what the processors remember.
+    def reset(self, session: str = DEFAULT) -> int:
+        """Forget a session's episode: CLS history, cached prefixes, its statistics.
 
         Returns:
             The number of the new episode.
         """
-        with self._session_lock:
-            self._session.gate.reset()
-            self._session.decisions.clear()
-            self._session.episode += 1
-            return self._session.episode
+        return self.session(session).reset()[0]
 
-    def infer(self, observation: Observation, episode: int | None = None) -> Inference:
-        """Compute a chunk of actions, and whether the scene is as predicted.
+    def infer(
+        self, observation: Observation, session: str = DEFAULT, episode: int | None = None
+    ) -> Inference:
+        """Compute a chunk of actions, on a cached prefix where the rules allow it.
 
         Args:
             observation: with a picture for each camera of the policy, and a state of its size.
+            session: whose.
             episode: the episode that the observation was taken in; the present one if None. If a
-                reset has come since, the inference is one of the past: it leaves no trace in the
-                history.
+                reset has come since, the inference is one of the past: it leaves no trace.
 
         Raises:
             ValueError: the observation is not what the policy takes. Nothing has changed then.
         """
-        self._check(observation)
+        check_observation(observation, self.policy.config)
         with self._inference_lock:
-            return self._infer(observation, self.episode if episode is None else episode)
+            started = time.perf_counter()
+            job = self._begin(self.session(session), observation, episode)
+            try:
+                self._run([job])
+                return self._end(job, started)
+            except Exception:
+                _give_up([job])
+                raise
 
-    def _infer(self, observation: Observation, episode: int) -> Inference:
-        started = time.perf_counter()
-        if episode != self._processors_episode:
+    def infer_batch(self, observations: dict[str, Observation]) -> dict[str, Inference]:
+        """Infer for several sessions at once; each has its own decision, as in `infer`.
+
+        Sessions whose prefix must be computed share one run of the model where their pictures have
+        the same sizes.
+
+        Args:
+            observations: by session.
+
+        Raises:
+            ValueError: one of the observations is not what the policy takes. Nothing has changed.
+        """
+        for observation in observations.values():
+            check_observation(observation, self.policy.config)
+        with self._inference_lock:
+            started = time.perf_counter()
+            jobs = {
+                name: self._begin(self.session(name), observation, None)
+                for name, observation in observations.items()
+            }
+            together: dict[object, list[_Job]] = {}
+            for job in jobs.values():
+                sizes = tuple(sorted((n, i.shape) for n, i in job.observation.images.items()))
+                together.setdefault(id(job) if job.entry else sizes, []).append(job)
+            try:
+                for group in together.values():
+                    self._run(group)
+                return {name: self._end(job, started) for name, job in jobs.items()}
+            except Exception:
+                _give_up(jobs.values())
+                raise
+
+    def _begin(self, session: Session, observation: Observation, episode: int | None) -> _Job:
+        episode = session.episode if episode is None else episode
+        seen = Seen(
+            observation.stamp_s,
+            observation.task,
+            frozenset(observation.images),
+            {
+                name: Thumbnail.of(image)
+                for name, image in observation.images.items()
+                if name not in session.limits.unguarded
+            },
+        )
+        entry, reason = session.choose(seen, episode)
+        if self._processors_know != (session, episode):
             self._preprocessor.reset()
             self._postprocessor.reset()
-            self._processors_episode = episode
+            self._processors_know = (session, episode)
         batch = self._preprocess(observation)
+        return _Job(session, observation, episode, seen, entry, reason, batch)
 
-        prefix_started = time.perf_counter()
-        prefix = self.policy.encode_prefix(batch)
-        self._wait_for_device()
-        denoise_started = time.perf_counter()
-        actions = self.policy.denoise(prefix, self._draw_noise())
-        self._wait_for_device()
-        denoise_ended = time.perf_counter()
+    def _run(self, jobs: list[_Job]) -> None:
+        """Prefix or state refresh, and denoising: one job with an entry, or any number without."""
+        started = self._now()
+        entry = jobs[0].entry
+        if entry is not None:
+            prefix = self.policy.refresh_state(entry.prefix, jobs[0].batch)
+        else:
+            prefix = self.policy.encode_prefix(collate([job.batch for job in jobs]))
+        prefix_ended = self._now()
+        noise = torch.cat([self._draw_noise() for _ in jobs])
+        actions = self.policy.denoise(prefix, noise)
+        ended = self._now()
+        parts = split_prefix(prefix, len(jobs))
+        for job, part, of_job in zip(jobs, parts, actions.split(1), strict=True):
+            job.prefix, job.actions = part, of_job
+            took_ms = (prefix_ended - started) * 1e3
+            job.prefix_ms, job.refresh_ms = (0.0, took_ms) if job.entry else (took_ms, 0.0)
+            job.denoise_ms = (ended - prefix_ended) * 1e3
 
-        actions = self._postprocessor(actions)[0].double().cpu().numpy()  # (T, A)
+    def _end(self, job: _Job, started: float) -> Inference:
+        actions = self._postprocessor(job.actions)[0].double().cpu().numpy()  # (T, A)
+        session, entry = job.session, job.entry
         # The last step, so that an inference that raised has not become the history.
-        decision, hit_rate = self._judge(prefix.obs_cls_out, episode)
+        if entry is not None:
+            decision = session.reused(entry, job.episode)
+        else:
+            decision = session.computed(job.prefix, job.seen, job.reason, job.episode)
+        statistics = session.statistics
         return Inference(
-            episode=episode,
+            episode=job.episode,
             actions=actions,
             decision=decision,
-            obs_cls_out=prefix.obs_cls_out,
-            hit_rate=hit_rate,
-            prefix_ms=(denoise_started - prefix_started) * 1e3,
-            denoise_ms=(denoise_ended - denoise_started) * 1e3,
+            obs_cls_out=job.prefix.obs_cls_out,
+            reason=job.reason,
+            cache_length=session.cache_length,
+            cache_age_s=job.seen.stamp_s - entry.stamp_s if entry else 0.0,
+            consecutive_reuses=session.consecutive_reuses,
+            hit_rate=statistics.hit_rate,
+            reuse_rate=statistics.reuse_rate,
+            prefix_ms=job.prefix_ms,
+            refresh_ms=job.refresh_ms,
+            denoise_ms=job.denoise_ms,
             total_ms=(time.perf_counter() - started) * 1e3,
         )
 
-    def _judge(
-        self, obs_cls_out: Tensor | None, episode: int
-    ) -> tuple[GateDecision | None, float]:
-        """Let the gate decide; then this inference is its history, unless a reset came."""
-        if obs_cls_out is None:
-            return None, math.nan
-        with self._session_lock:
-            decision = self._session.gate.evaluate(obs_cls_out)
-            if episode == self._session.episode:
-                self._session.gate.commit(obs_cls_out)
-                self._session.decisions.append(decision.should_cache)
-            return decision, self._session.hit_rate
-
     def _preprocess(self, observation: Observation) -> dict[str, Tensor]:
         arrays = {OBS_STATE: observation.state, **observation.images}
-        batch = prepare_observation_for_inference(
-            arrays, torch.device(self._device), observation.task
-        )
+        device = torch.device(self._device)
+        batch = prepare_observation_for_inference(arrays, device, observation.task)
         return self._preprocessor(batch)
 
     def _draw_noise(self) -> Tensor:
@@ -219,34 +240,15 @@ class PolicyServer:
     def _device(self) -> str:
         return self.policy.config.device
 
-    def _wait_for_device(self) -> None:
-        """Without this a CUDA time would be that of the launch, not of the work."""
+    def _now(self) -> float:
+        """The time when the device has done its work: without that, it would be the launch's."""
         if torch.device(self._device).type == "cuda":
             torch.cuda.synchronize(self._device)
+        return time.perf_counter()
 
-    def _check(self, observation: Observation) -> None:
-        config = self.policy.config
-        wanted = [name for name in config.image_features if ".empty_camera_" not in name]
-        if set(observation.images) != set(wanted):
-            raise ValueError(
-                f"the observation has the pictures {sorted(observation.images)}, the policy takes "
-                f"{sorted(wanted)}"
-            )
-        for name, image in observation.images.items():
-            if (
-                image.dtype != np.uint8
-                or image.ndim != 3
-                or image.shape[2] != 3
-                or 0 in image.shape
-            ):
-                raise ValueError(
-                    f"{name} must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}"
-                )
-        shape = tuple(config.robot_state_feature.shape)
-        if observation.state.shape != shape or observation.state.dtype != np.float32:
-            raise ValueError(
-                f"the state must be {shape} float32, got {observation.state.shape} "
-                f"{observation.state.dtype}"
-            )
-        if not np.isfinite(observation.state).all():
-            raise ValueError(f"the state holds NaN or infinity: {observation.state.tolist()}")
+
+def _give_up(jobs: Iterable[_Job]) -> None:
+    """An inference raised: a cached prefix that it used may be why, and is not used again."""
+    for job in jobs:
+        if job.entry is not None:
+            job.session.failed(job.entry)

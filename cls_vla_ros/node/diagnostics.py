@@ -6,6 +6,7 @@ from collections import Counter, deque
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from cls_vla_ros.inference import Session
 from cls_vla_ros.node.inference_loop import Result
 
 RATE_WINDOW_S = 5.0
@@ -86,6 +87,24 @@ class Health:
         message = DiagnosticArray(status=[status])
         message.header.stamp = stamp
         return message
+
+
+def of_policy(config) -> dict[str, object]:
+    """What the diagnostics say of the policy: where it runs, and whether its gate means anything."""
+    trained = "trained" if config.cls_head_trained else "untrained"
+    return {"device": config.device, "CLS head": trained if config.use_cls_head else "off"}
+
+
+def of_session(session: Session) -> dict[str, object]:
+    """What they say of the gate and the cache."""
+    return {
+        "episode": session.episode,
+        "threshold": session.threshold,
+        "reuse rate": session.statistics.reuse_rate,
+        "cached prefixes": session.cache_length,
+        "cached prefixes [MB]": session.cache_nbytes / 1e6,
+        **{f"total {r.name.lower()}": n for r, n in session.total.reasons.items()},
+    }
 
 
 def _text(value: object) -> str:

@@ -147,14 +147,14 @@ class InferenceLoop:
 
     def _infer_once(self) -> None:
         with self._handover:  # observation, task and episode belong together
-            episode, task = self._server.episode, self._task
+            episode, task = self._server.session().episode, self._task
         began_ns = self._now_ns()
         snapshot = self._buffer.snapshot(task, began_ns, self.max_age_s)
         self.inference_id += 1
-        inference = self._server.infer(snapshot.observation, episode)
+        inference = self._server.infer(snapshot.observation, episode=episode)
         age_ms = (began_ns - snapshot.oldest_source_ns) / 1e6
         with self._handover:
-            if self._stopping.is_set() or episode != self._server.episode:
+            if self._stopping.is_set() or episode != self._server.session().episode:
                 self.discarded += 1
                 return
             self._on_result(Result(self.inference_id, snapshot, age_ms, inference))

@@ -5,7 +5,6 @@ import math
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from cls_vla_ros.inference import GateDecision
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.inference_loop import Result
 from cls_vla_ros.node.joints import ros_unit
@@ -26,26 +25,24 @@ def to_scene_change(result: Result, threshold: float) -> SceneChange:
     message.header.stamp = to_time(result.snapshot.newest_frame_ns)
     message.inference_id = result.inference_id
     message.episode = inference.episode
-    message.evaluated = decision is not None
+    message.evaluated = decision is not None and not inference.prefix_reused
     message.has_history = decision is not None and decision.has_history
     message.similarity = decision.similarity if decision else math.nan
     message.threshold = decision.threshold if decision else threshold
     message.should_cache = decision is not None and decision.should_cache
-    message.scene_changed = decision is not None and decision.scene_changed
-    message.reason = reason(decision)
+    message.scene_changed = message.evaluated and decision.scene_changed
+    message.prefix_reused = inference.prefix_reused
+    message.reason = int(inference.reason)
+    message.cache_length = inference.cache_length
+    message.cache_age_s = inference.cache_age_s
+    message.consecutive_reuses = inference.consecutive_reuses
     message.hit_rate = inference.hit_rate
+    message.reuse_rate = inference.reuse_rate
     message.prefix_ms = inference.prefix_ms
     message.denoise_ms = inference.denoise_ms
     message.total_ms = inference.total_ms
     message.observation_age_ms = result.observation_age_ms
     return message
-
-
-def reason(decision: GateDecision | None) -> int:
-    """Why the prefix was computed."""
-    if decision is None:
-        return SceneChange.REASON_GATE_OFF
-    return SceneChange.REASON_REUSE_OFF if decision.has_history else SceneChange.REASON_NO_HISTORY
 
 
 def to_action_chunk(result: Result, actions: np.ndarray, settings: ActionSettings) -> ActionChunk:

@@ -161,6 +161,7 @@ class ObservationBuffer:
             images={camera.settings.feature: camera.picture for camera in cameras},
             state=self._units.to_policy(positions).astype(np.float32),
             task=task,
+            stamp_s=max(camera.stamp_ns for camera in cameras) / NS,
         )
         return Snapshot(
             observation,

@@ -127,6 +127,53 @@ SPECS = (
         live=True,
         check=check_threshold,
     ),
+    Spec(
+        "gate.allow_untrained",
+        False,
+        "whether an untrained CLS head may open the gate; its similarity is noise",
+        live=True,
+    ),
+    Spec(
+        "gate.adaptive",
+        False,
+        "whether the threshold follows the hit rate, to keep it in [0.3, 0.8]; it stays in "
+        "[0.2, 0.8]",
+        live=True,
+    ),
+    Spec(
+        "cache.enabled",
+        True,
+        "whether a cached prefix is reused while the scene is as predicted",
+        live=True,
+    ),
+    Spec(
+        "cache.max_age_s",
+        1.0,
+        "how old a reused prefix may be, in seconds",
+        limits=(0.0, 3600.0),
+        live=True,
+    ),
+    Spec(
+        "cache.max_reuses",
+        4,
+        "how often in a row a prefix is reused before the gate looks again",
+        limits=(0, 1000),
+        live=True,
+    ),
+    Spec(
+        "cache.guard_threshold",
+        0.25,
+        "frame guard: change of a patch of a picture, as a share of the mean brightness, above "
+        "which the prefix is computed",
+        limits=(0.0, 100.0),
+        live=True,
+    ),
+    Spec(
+        "cache.guard_frozen",
+        True,
+        "frame guard: whether a picture with the same bytes as the cached prefix's is a fault",
+        live=True,
+    ),
     Spec("cameras", STRINGS, "names of the cameras; each has the parameters camera.<name>.*"),
     Spec("state.topic", "joint_states", "topic of sensor_msgs/JointState"),
     Spec(
@@ -182,6 +229,11 @@ CAMERA_SPECS = (
         "camera.<name>.feature",
         "",
         "the policy's name for its pictures; if empty, observation.images.<name>",
+    ),
+    Spec(
+        "camera.<name>.guard",
+        True,
+        "whether the frame guard looks at it; false for a camera that moves with the arm",
     ),
 )
 

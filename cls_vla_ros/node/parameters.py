@@ -7,6 +7,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.node.parameter_specs import CAMERA_SPECS, SPECS, Spec, Value
 from cls_vla_ros.node.settings import ActionSettings, CameraSettings, Settings, StateSettings
 
@@ -97,12 +98,30 @@ class Parameters:
             action=action,
         )
 
+    def reuse_limits(self, cameras: list[CameraSettings]) -> ReuseLimits:
+        """What the parameters say of reuse now.
+
+        Args:
+            cameras: from `read`.
+        """
+        return ReuseLimits(
+            enabled=self.get("cache.enabled"),
+            max_age_s=self.get("cache.max_age_s"),
+            max_reuses=self.get("cache.max_reuses"),
+            guard_threshold=self.get("cache.guard_threshold"),
+            unguarded=frozenset(camera.feature for camera in cameras if not camera.guard),
+            guard_frozen=self.get("cache.guard_frozen"),
+            allow_untrained=self.get("gate.allow_untrained"),
+            adaptive=self.get("gate.adaptive"),
+        )
+
     def _camera(self, name: str) -> CameraSettings:
         return CameraSettings(
             name=name,
             topic=self.get(f"camera.{name}.topic") or f"{name}/image_raw",
             transport=self.get(f"camera.{name}.transport"),
             feature=self.get(f"camera.{name}.feature") or f"observation.images.{name}",
+            guard=self.get(f"camera.{name}.guard"),
         )
 
     def _declare(self, specs: Iterable[Spec]) -> None:

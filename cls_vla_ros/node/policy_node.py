@@ -11,9 +11,10 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from cls_vla_ros.inference import PolicyServer, load_policy
+from cls_vla_ros.inference import PolicyServer, Session, load_policy
 from cls_vla_ros.node.connections import Connections, Handlers
 from cls_vla_ros.node.demo_policy import resolve_policy_path
+from cls_vla_ros.node.diagnostics import of_policy, of_session
 from cls_vla_ros.node.inference_loop import InferenceLoop, Result, first_not_finite
 from cls_vla_ros.node.joints import UnitMap
 from cls_vla_ros.node.messages import to_action_chunk, to_joint_trajectory, to_scene_change
@@ -44,6 +45,7 @@ class PolicyNode(LifecycleNode):
         super().__init__(NODE_NAME, **kwargs)
         self._loop: InferenceLoop | None = None
         self._server: PolicyServer | None = None
+        self._session: Session | None = None
         self._buffer: ObservationBuffer | None = None
         self._settings: Settings | None = None
         self._reporter = Reporter(self.get_logger())
@@ -93,7 +95,7 @@ class PolicyNode(LifecycleNode):
         result = super().on_activate(state)
         self._loop.start()
         self.get_logger().info(
-            f"active: episode {self._server.episode}, task {self._declared.get('task')!r}"
+            f"active: episode {self._session.episode}, task {self._declared.get('task')!r}"
         )
         return result
 
@@ -153,6 +155,8 @@ class PolicyNode(LifecycleNode):
             on_hold=self._reporter.hold,
             on_error=self._reporter.inference_failed,
         )
+        self._session = self._server.session()
+        self._session.limits = self._declared.reuse_limits(settings.cameras)
         self._set_threshold(self._declared.get("gate.threshold"))
         self._connections = Connections(
             self,
@@ -181,14 +185,16 @@ class PolicyNode(LifecycleNode):
     def _destroy(self) -> None:
         """Back to before configure; also from the middle of it."""
         if self._loop is not None:
-            self._episode, self._inference_id = self._server.episode, self._loop.inference_id
+            self._episode, self._inference_id = self._session.episode, self._loop.inference_id
+            self.get_logger().info(f"in total: {self._session.total.summary()}")
             try:
                 self._loop.stop()
             except TimeoutError as error:  # it hands nothing over any more: let it end by itself
                 self._reporter.transition_failed("stop", error)
         if self._connections is not None:
             self._connections.close()
-        self._loop = self._server = self._buffer = self._settings = self._connections = None
+        self._loop = self._server = self._session = None
+        self._buffer = self._settings = self._connections = None
 
     # Messages in
 
@@ -214,7 +220,7 @@ class PolicyNode(LifecycleNode):
     def _on_result(self, result: Result) -> None:
         for problem in result.snapshot.problems:
             self._reporter.refused(*problem)
-        self._connections.scene_change.publish(to_scene_change(result, self._server.threshold))
+        self._connections.scene_change.publish(to_scene_change(result, self._session.threshold))
         action = self._settings.action
         actions = self._action_units.to_ros(result.inference.actions)  # (T, A)
         if problem := first_not_finite(actions, action.names):
@@ -238,8 +244,9 @@ class PolicyNode(LifecycleNode):
         self._reset(f"the time jumped back by {-jump.delta.nanoseconds / 1e9:.3f} s")
 
     def _reset(self, cause: str) -> int:
+        ended = self._session.statistics.summary()
         episode = self._loop.reset()
-        self.get_logger().info(f"episode {episode} begins: {cause}")
+        self.get_logger().info(f"episode {episode} begins: {cause}; the last one: {ended}")
         return episode
 
     # Parameters
@@ -254,6 +261,7 @@ class PolicyNode(LifecycleNode):
     def _apply_parameters(self, parameters: list[Parameter]) -> None:
         if self._loop is None:
             return
+        self._session.limits = self._declared.reuse_limits(self._settings.cameras)
         for parameter in parameters:
             if parameter.name == "rate_hz":
                 self._loop.rate_hz = parameter.value
@@ -268,22 +276,15 @@ class PolicyNode(LifecycleNode):
 
     def _set_threshold(self, value: float | str) -> None:
         config = self._server.policy.config
-        self._server.threshold = config.cls_similarity_threshold if value == CHECKPOINT else value
+        threshold = config.cls_similarity_threshold if value == CHECKPOINT else value
+        self._session.threshold = threshold
 
     # Diagnostics
 
     def _publish_diagnostics(self) -> None:
-        config = self._server.policy.config
-        more = {
-            "device": config.device,
-            "task": self._declared.get("task"),
-            "episode": self._server.episode,
-            "threshold": self._server.threshold,
-            "CLS head": "off"
-            if not config.use_cls_head
-            else "trained"
-            if config.cls_head_trained
-            else "untrained",
+        more = {"task": self._declared.get("task"), **of_policy(self._server.policy.config)}
+        more |= {
+            **of_session(self._session),
             "inferences discarded by a reset": self._loop.discarded,
         }
         name = f"{self.get_fully_qualified_name().lstrip('/')}: inference"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-EMPTY_CAMERA = ".empty_camera_"  # lerobot adds such a feature for each of config.empty_cameras
+from cls_vla_ros.inference.observation import picture_names
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,14 @@ class CameraSettings:
         topic: relative to the node's namespace.
         transport: "raw" (sensor_msgs/Image) or "compressed" (sensor_msgs/CompressedImage).
         feature: the policy's name for its pictures, such as "observation.images.front".
+        guard: whether the frame guard looks at it.
     """
 
     name: str
     topic: str
     transport: str
     feature: str
+    guard: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def check_against_policy(settings: Settings, policy_config) -> None:
         ValueError: a picture that the policy takes has no camera, or the reverse, or the sizes of
             state or action differ. The text has the names of both sides.
     """
-    pictures = sorted(name for name in policy_config.image_features if EMPTY_CAMERA not in name)
+    pictures = picture_names(policy_config)
     mapped = sorted(camera.feature for camera in settings.cameras)
     if mapped != pictures:
         raise ValueError(

@@ -88,11 +88,11 @@ def test_times_are_of_the_parts(server, make_observation):
 
 
 def test_hit_rate_counts_the_decisions_of_the_episode(server, make_observation):
-    server.threshold = 1.0  # nothing is above it
+    server.session().threshold = 1.0  # nothing is above it
     server.reset()
     rates = [server.infer(make_observation(seed)).hit_rate for seed in range(4)]
     assert rates == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
-    server.threshold = -1.0
+    server.session().threshold = -1.0
     assert server.infer(make_observation(9)).hit_rate == pytest.approx(2 / 5)
     server.reset()
     assert server.infer(make_observation()).hit_rate == 1
@@ -122,7 +122,7 @@ def test_an_inference_overtaken_by_a_reset_leaves_no_history(
 
 
 def test_an_observation_of_a_past_episode_leaves_no_history(server, make_observation):
-    old = server.episode
+    old = server.session().episode
     server.reset()
     assert server.infer(make_observation(), episode=old).episode == old
     assert not server.infer(make_observation()).decision.has_history
@@ -151,7 +151,7 @@ def test_history_is_that_of_the_previous_full_inference(loaded, make_observation
             server.reset()
             previous = None
         elif step == "stale":
-            server.infer(observation, episode=server.episode - 1)
+            server.infer(observation, episode=server.session().episode - 1)
         elif step == "bad":
             with pytest.raises(ValueError, match="NaN"):
                 server.infer(replace(observation, state=np.full(3, np.nan, np.float32)))

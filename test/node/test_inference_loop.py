@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import hypothesis.strategies as st
 import numpy as np
@@ -12,6 +12,11 @@ from hypothesis import given, settings
 from cls_vla_ros.inference import Inference, Observation
 from cls_vla_ros.node.inference_loop import InferenceLoop, first_not_finite
 from cls_vla_ros.node.observation_buffer import NotReadyError, Snapshot
+
+
+def inference_of(episode: int) -> Inference:
+    numbers = {f.name: 0 for f in fields(Inference)}
+    return Inference(**numbers | {"episode": episode, "actions": np.zeros((2, 1))})
 
 
 @dataclass
@@ -28,6 +33,9 @@ class FakeServer:
         self.episode += 1
         return self.episode
 
+    def session(self):
+        return self
+
     def infer(self, observation: Observation, episode: int) -> Inference:
         self.seen.append((episode, observation.task))
         self.under_way.set()
@@ -35,7 +43,7 @@ class FakeServer:
         self.under_way.clear()
         if self.error:
             raise self.error
-        return Inference(episode, np.zeros((2, 1)), None, None, 0.0, 0.0, 0.0, 0.0)
+        return inference_of(episode)
 
 
 class FakeBuffer:
@@ -57,7 +65,7 @@ class FakeBuffer:
     def snapshot(self, task, now_ns, max_age_s):
         if self.not_ready:
             raise NotReadyError(self.not_ready)
-        return Snapshot(Observation({}, np.zeros(1), task), now_ns, now_ns)
+        return Snapshot(Observation({}, np.zeros(1), task, 0.0), now_ns, now_ns)
 
 
 class Rig:

@@ -53,7 +53,7 @@ def test_first_inference_has_no_history_and_the_next_has(robot):
     assert -1 <= second.similarity <= 1
     assert second.should_cache == (second.similarity > second.threshold)
     assert second.scene_changed != second.should_cache
-    assert second.reason == SceneChange.REASON_REUSE_OFF
+    assert second.reason == SceneChange.REASON_GATE_UNTRAINED
     assert second.total_ms >= second.prefix_ms + second.denoise_ms > 0
     assert 0 <= second.observation_age_ms < 5000
 
@@ -85,7 +85,7 @@ def test_the_policy_sees_the_joints_by_name_in_its_own_units(make_robot, monkeyp
     seen = []
     infer_with = robot.node._server.infer
     monkeypatch.setattr(
-        robot.node._server, "infer", lambda o, e: seen.append(o) or infer_with(o, e)
+        robot.node._server, "infer", lambda o, **k: seen.append(o) or infer_with(o, **k)
     )
     # gripper 0.0, other 0.1, shoulder 0.2, elbow 0.3
     infer(robot, 1)
@@ -199,7 +199,7 @@ def test_a_backward_time_jump_is_a_reset(make_robot):
     robot = make_robot(use_sim_time=True, observation__max_age_s=3600.0).start()
     clock = robot.peer.create_publisher(Clock, "/clock", 1)
     robot.peer.feed_until(clock.get_subscription_count, "subscription to /clock")
-    episode = robot.node._server.episode
+    episode = robot.node._session.episode
 
     def tick(seconds):
         clock.publish(Clock(clock=to_time(seconds * 10**9)))
@@ -208,9 +208,9 @@ def test_a_backward_time_jump_is_a_reset(make_robot):
 
     for seconds in (100, 200):
         robot.peer.feed_until(lambda s=seconds: tick(s), f"time {seconds}")
-    assert robot.node._server.episode == episode
+    assert robot.node._session.episode == episode
     robot.peer.feed_until(lambda: tick(150), "time 150")
-    assert robot.node._server.episode == episode + 1
+    assert robot.node._session.episode == episode + 1
 
 
 # Lifecycle
@@ -345,7 +345,7 @@ def test_two_nodes_in_one_process_do_not_mix(make_robot):
     assert infer(left, 2)
     assert not right.peer.heard["scene_change"]
     assert call_reset(left).success
-    assert right.node._server.episode == 1
+    assert right.node._session.episode == 1
 
 
 # Parameters
@@ -485,8 +485,8 @@ def test_nan_never_leaves(robot, monkeypatch):
     server = robot.node._server
     infer_well = server.infer
 
-    def with_nan(observation, episode):
-        inference = infer_well(observation, episode)
+    def with_nan(observation, **kwargs):
+        inference = infer_well(observation, **kwargs)
         inference.actions[7, 1] = math.nan
         return inference
 

@@ -1,0 +1,60 @@
+"""What a robot sees and feels at one time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+EMPTY_CAMERA = ".empty_camera_"  # lerobot adds such a feature for each of config.empty_cameras
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One observation, before any processing.
+
+    Attributes:
+        images: the pictures by feature name ("observation.images.front"), each (height, width, 3)
+            uint8 RGB.
+        state: (S,) float32, in the units that the policy was trained with.
+        task: the instruction, in words.
+        stamp_s: when it was taken, in seconds of ROS time: the age of a cached prefix is the
+            difference of two of them. Without a clock, seconds of any one clock.
+    """
+
+    images: dict[str, np.ndarray]
+    state: np.ndarray
+    task: str
+    stamp_s: float
+
+
+def picture_names(config) -> list[str]:
+    """The pictures that a policy takes from cameras, sorted."""
+    return sorted(name for name in config.image_features if EMPTY_CAMERA not in name)
+
+
+def check_observation(observation: Observation, config) -> None:
+    """Does an observation fit a policy?
+
+    Args:
+        observation: any.
+        config: CLSSmolVLAConfig of the policy.
+
+    Raises:
+        ValueError: it does not; the text says what was expected and what came.
+    """
+    wanted = picture_names(config)
+    if sorted(observation.images) != wanted:
+        raise ValueError(
+            f"the observation has the pictures {sorted(observation.images)}, the policy takes "
+            f"{wanted}"
+        )
+    for name, image in observation.images.items():
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ValueError(
+                f"{name} must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}"
+            )
+    shape = tuple(config.robot_state_feature.shape)
+    state = observation.state
+    if state.shape != shape or state.dtype != np.float32:
+        raise ValueError(f"the state must be {shape} float32, got {state.shape} {state.dtype}")
+    if not np.isfinite(state).all():
+        raise ValueError(f"the state holds NaN or infinity: {state.tolist()}")

@@ -1,0 +1,222 @@
+"""One robot's episode: CLS history, cached prefixes, statistics, and the rules of reuse."""
+
+import threading
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from cls_vla_ros.inference.adaptive_threshold import AdaptiveThreshold
+from cls_vla_ros.inference.frame_guard import Thumbnail, look
+from cls_vla_ros.inference.prefix_cache import PrefixCache, PrefixCacheQueue
+from cls_vla_ros.inference.reasons import Reason
+from cls_vla_ros.inference.statistics import Statistics
+from cls_vla_ros.policy.prefix import Prefix
+from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
+
+
+@dataclass(frozen=True)
+class ReuseLimits:
+    """When a cached prefix may be used again, and how the gate decides.
+
+    Attributes:
+        enabled: whether at all.
+        max_age_s: how old a prefix may be, in seconds of ROS time.
+        max_reuses: how often in a row; then the prefix is computed, and the gate looks again.
+        guard_threshold: difference of a picture above which the frame guard refuses.
+        unguarded: pictures that the frame guard leaves out, by feature name: those of cameras that
+            move with the arm, whose pictures always change.
+        guard_frozen: whether a picture with the same bytes as the cached prefix's is refused.
+        allow_untrained: whether an untrained CLS head may open the gate.
+        adaptive: whether the threshold follows the hit rate.
+    """
+
+    enabled: bool = True
+    max_age_s: float = 1.0
+    max_reuses: int = 4
+    guard_threshold: float = 0.25
+    unguarded: frozenset[str] = frozenset()
+    guard_frozen: bool = True
+    allow_untrained: bool = False
+    adaptive: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the rules look at in an observation."""
+
+    stamp_s: float
+    task: str
+    cameras: frozenset[str]
+    thumbnails: dict[str, Thumbnail]
+
+
+class Session:
+    """Thread-safe: each method holds the session's lock for a moment."""
+
+    def __init__(
+        self, threshold: float, episode: int, *, has_gate: bool, is_trained: bool
+    ) -> None:
+        """Start an episode without history.
+
+        Args:
+            threshold: of the gate.
+            episode: its number.
+            has_gate: whether the policy has a CLS head.
+            is_trained: whether that was trained.
+        """
+        self.limits = ReuseLimits()
+        self.total = Statistics()
+        self._lock = threading.Lock()
+        self._gate = SceneGate(threshold)
+        self._adaptive = AdaptiveThreshold()
+        self._has_gate, self._is_trained = has_gate, is_trained
+        self._begin(episode)
+
+    def _begin(self, episode: int) -> None:
+        self._episode = episode
+        self._gate.reset()
+        self._queue = PrefixCacheQueue()
+        self._why_empty = Reason.NO_HISTORY
+        self._in_a_row = 0
+        self._last_decision: GateDecision | None = None
+        self.statistics = Statistics()
+
+    @property
+    def episode(self) -> int:
+        return self._episode
+
+    @property
+    def threshold(self) -> float:
+        return self._gate.threshold
+
+    @threshold.setter
+    def threshold(self, value: float | str) -> None:
+        with self._lock:
+            self._gate.threshold = value
+            self._adaptive.reset()
+
+    @property
+    def cache_length(self) -> int:
+        return len(self._queue)
+
+    @property
+    def cache_nbytes(self) -> int:
+        with self._lock:
+            return self._queue.nbytes
+
+    def reset(self) -> tuple[int, Statistics]:
+        """Begin a new episode: forget history, cached prefixes and the episode's statistics.
+
+        Returns:
+            Its number, and the statistics of the one that ended.
+        """
+        with self._lock:
+            ended = self.statistics
+            self._begin(self._episode + 1)
+            return self._episode, ended
+
+    def choose(self, seen: Seen, episode: int) -> tuple[PrefixCache | None, Reason]:
+        """The cached prefix to use, or None and why not.
+
+        A refusal that makes the cached prefixes useless for good empties the queue.
+        """
+        with self._lock:
+            if episode != self._episode:
+                return None, Reason.NO_HISTORY
+            reason = self._why_not(seen)
+            if reason in (Reason.TASK_CHANGED, Reason.CAMERAS_CHANGED, Reason.CLOCK_JUMPED):
+                self._queue.clear()
+            return (self._queue.newest, reason) if reason is Reason.REUSED else (None, reason)
+
+    def _why_not(self, seen: Seen) -> Reason:
+        limits, entry = self.limits, self._queue.newest
+        if not self._has_gate:
+            return Reason.GATE_OFF
+        if not limits.enabled:
+            return Reason.REUSE_OFF
+        if entry is None:
+            return self._why_empty
+        if not (self._is_trained or limits.allow_untrained):
+            return Reason.GATE_UNTRAINED
+        if seen.task != entry.task:
+            return Reason.TASK_CHANGED
+        if seen.cameras != entry.cameras or seen.thumbnails.keys() != entry.thumbnails.keys():
+            return Reason.CAMERAS_CHANGED
+        age_s = seen.stamp_s - entry.stamp_s
+        if age_s < 0:
+            return Reason.CLOCK_JUMPED
+        if age_s > limits.max_age_s:
+            return Reason.PREFIX_TOO_OLD
+        if self._in_a_row >= limits.max_reuses:
+            return Reason.MAX_REUSES
+        return look(seen.thumbnails, entry.thumbnails, limits.guard_threshold, limits.guard_frozen)
+
+    def failed(self, entry: PrefixCache) -> None:
+        """The inference that used this entry raised: do not use it again."""
+        with self._lock:
+            self._queue.discard(entry)
+            self._why_empty = Reason.PREVIOUS_ERROR
+
+    def reused(self, entry: PrefixCache, episode: int) -> GateDecision | None:
+        """An inference on a cached prefix is complete.
+
+        Returns:
+            The last decision of the gate, which did not run.
+        """
+        with self._lock:
+            if episode == self._episode:
+                entry.reuses += 1
+                self._in_a_row += 1
+                self._count(Reason.REUSED)
+            return self._last_decision
+
+    def computed(
+        self, prefix: Prefix, seen: Seen, reason: Reason, episode: int
+    ) -> GateDecision | None:
+        """A full inference is complete: the gate decides, and it becomes the history.
+
+        If a reset came meanwhile, the gate only looks, and nothing is kept.
+
+        Returns:
+            The decision; None without CLS head.
+
+        Raises:
+            ValueError: obs_cls_out is not finite. Nothing has changed then.
+        """
+        with self._lock:
+            is_present = episode == self._episode
+            if prefix.obs_cls_out is None:
+                if is_present:
+                    self._count(reason)
+                return None
+            decision = self._gate.evaluate(prefix.obs_cls_out)
+            if is_present:
+                self._keep(prefix, prefix.obs_cls_out, seen, decision)
+                self._count(reason)
+            return decision
+
+    def _keep(
+        self, prefix: Prefix, obs_cls_out: Tensor, seen: Seen, decision: GateDecision
+    ) -> None:
+        self._gate.commit(obs_cls_out)
+        self._last_decision = decision
+        self._in_a_row = 0
+        for statistics in (self.statistics, self.total):
+            statistics.add_decision(decision.should_cache)
+        if decision.should_cache:
+            entry = PrefixCache(prefix, seen.stamp_s, seen.task, seen.thumbnails, seen.cameras)
+            self._queue.push(entry)
+        else:
+            self._queue.clear()
+            self._why_empty = Reason.SCENE_CHANGED
+        if self.limits.adaptive and decision.has_history:
+            moved = self._adaptive.adjust(decision.should_cache, self._gate.threshold)
+            self._gate.threshold = moved
+
+    def _count(self, reason: Reason) -> None:
+        for statistics in (self.statistics, self.total):
+            statistics.add_inference(reason)
+
+    @property
+    def consecutive_reuses(self) -> int:
+        return self._in_a_row
