@@ -90,7 +90,7 @@ class Health:
 
 
 def of_policy(config) -> dict[str, object]:
-    """What the diagnostics say of the policy: where it runs, and whether its gate means anything."""
+    """What they say of the policy: where it runs, and whether its gate means anything."""
     trained = "trained" if config.cls_head_trained else "untrained"
     return {"device": config.device, "CLS head": trained if config.use_cls_head else "off"}
 

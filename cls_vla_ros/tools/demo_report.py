@@ -117,6 +117,8 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
                 "threshold": m.threshold,
                 "decision": decision_of(m),
                 "should_cache": m.should_cache,
+                "prefix_reused": m.prefix_reused,
+                "reason": m.reason,
                 "prefix_ms": m.prefix_ms,
                 "denoise_ms": m.denoise_ms,
                 "total_ms": m.total_ms,

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import HealthCheck, given, settings
 
-from cls_vla_ros.inference import PolicyServer, load_policy
+from cls_vla_ros.inference import PolicyServer, Reason, ReuseLimits, batch_mean, load_policy
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +219,144 @@ def test_pictures_of_any_size_are_taken(server, make_observation):
     observation = make_observation()
     observation.images["observation.images.front"] = np.zeros((480, 640, 3), np.uint8)
     assert np.isfinite(server.infer(observation).actions).all()
+
+
+# Reuse
+
+
+@pytest.fixture
+def reusing(loaded):
+    """A server whose gate lets everything through and whose cameras stand still."""
+    server = PolicyServer(*loaded, seed=0)
+    server.session().threshold = -1.0
+    server.session().limits = ReuseLimits(
+        allow_untrained=True, guard_frozen=False, max_reuses=100, max_age_s=100.0
+    )
+    return server
+
+
+def test_a_reused_inference_is_a_full_one_with_the_new_state(loaded, reusing, make_observation):
+    """With unchanged pictures and instruction: the same actions, from the same noise."""
+    first = make_observation(0)
+    moved = replace(first, state=first.state + 0.5, stamp_s=0.1)
+    reusing.infer(first)
+    reused = reusing.infer(moved)
+    assert reused.prefix_reused
+    assert reused.reason is Reason.REUSED
+    full = PolicyServer(*loaded, seed=0)
+    full.infer(first)
+    computed = full.infer(moved)
+    assert not computed.prefix_reused
+    np.testing.assert_allclose(reused.actions, computed.actions, atol=1e-5)
+
+
+def test_a_reuse_says_its_age_its_number_and_its_times(reusing, make_observation):
+    first = make_observation(0)
+    full = reusing.infer(first)
+    assert (full.cache_length, full.cache_age_s, full.consecutive_reuses) == (1, 0.0, 0)
+    assert full.prefix_ms > 0
+    assert full.refresh_ms == 0
+    for number in (1, 2):
+        reused = reusing.infer(replace(first, stamp_s=0.1 * number))
+        assert reused.cache_age_s == pytest.approx(0.1 * number)
+        assert reused.consecutive_reuses == number
+        assert reused.prefix_ms == 0
+        assert reused.refresh_ms > 0
+        assert reused.decision is not None  # the last one
+        assert reused.reuse_rate == pytest.approx(number / (number + 1))
+
+
+def test_the_guard_looks_at_the_pictures(reusing, make_observation):
+    reusing.infer(make_observation(0))
+    other = make_observation(1, stamp_s=0.1)
+    assert reusing.infer(other).reason is Reason.FRAME_DIFFERENT
+    reusing.reset()
+    names = frozenset(make_observation().images)
+    reusing.session().limits = replace(reusing.session().limits, unguarded=names)
+    reusing.infer(make_observation(0))
+    assert reusing.infer(other).prefix_reused
+
+
+def test_a_reuse_that_raises_is_not_tried_again(reusing, make_observation):
+    observation = make_observation(0)
+    reusing.infer(observation)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reusing.policy, "denoise", lambda *a: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            reusing.infer(replace(observation, stamp_s=0.1))
+    assert reusing.infer(replace(observation, stamp_s=0.2)).reason is Reason.PREVIOUS_ERROR
+
+
+def test_sessions_do_not_mix(reusing, make_observation):
+    reusing.infer(make_observation(0), "left")
+    right = reusing.infer(make_observation(0), "right")
+    assert not right.decision.has_history
+    assert right.reason is Reason.NO_HISTORY
+    assert reusing.reset("left") == 1
+    assert reusing.session("right").episode == 0
+    assert reusing.infer(make_observation(0), "right").decision.has_history
+    assert not reusing.infer(make_observation(0), "left").decision.has_history
+
+
+def test_a_batch_of_sessions_is_each_sessions_own_inference(loaded, make_observation, monkeypatch):
+    """With instructions of other lengths, and one session that reuses."""
+    alone, together = PolicyServer(*loaded), PolicyServer(*loaded)
+    noise = torch.randn(1, 50, 32)
+    for server in (alone, together):
+        monkeypatch.setattr(server, "_draw_noise", lambda: noise)
+        server.session("c").limits = ReuseLimits(allow_untrained=True, guard_frozen=False)
+        server.session("c").threshold = -1.0
+        server.infer(make_observation(3), "c")
+    observations = {
+        "a": make_observation(1, task="open"),
+        "b": make_observation(2, task="open the upper drawer"),
+        "c": make_observation(3, stamp_s=0.1),
+    }
+    for _ in range(2):
+        batch = together.infer_batch(observations)
+        for name, observation in observations.items():
+            single = alone.infer(observation, name)
+            assert batch[name].reason is single.reason
+            np.testing.assert_allclose(batch[name].actions, single.actions, atol=1e-4)
+            torch.testing.assert_close(
+                batch[name].obs_cls_out, single.obs_cls_out, atol=1e-5, rtol=0
+            )
+            assert batch[name].decision.has_history == single.decision.has_history
+    mean, should_cache = batch_mean(batch)
+    by_hand = [i.decision.similarity for i in batch.values() if i.decision.has_history]
+    assert mean == pytest.approx(np.mean(by_hand))
+    thresholds = [i.decision.threshold for i in batch.values() if i.decision.has_history]
+    assert should_cache == (mean > np.mean(thresholds))
+
+
+def test_a_batch_without_any_history_may_be_cached(loaded, make_observation):
+    inferences = PolicyServer(*loaded).infer_batch({"a": make_observation()})
+    mean, should_cache = batch_mean(inferences)
+    assert math.isnan(mean)
+    assert should_cache
+
+
+def test_eight_threads_on_shared_and_separate_sessions(reusing, make_observation):
+    """No deadlock; each chunk is of the episode that its session had when it began, or later."""
+    problems = []
+
+    def work(number):
+        name = "shared" if number % 2 else f"own {number}"
+        for i in range(6):
+            if i % 3 == 2:
+                reusing.reset(name)
+                continue
+            before = reusing.session(name).episode
+            inference = reusing.infer(make_observation(number, stamp_s=0.1 * i), name)
+            if inference.episode < before:
+                problems.append((name, before, inference.episode))
+        if name != "shared" and reusing.session(name).episode != 2:
+            problems.append(name)
+
+    threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not problems

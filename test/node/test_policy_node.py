@@ -507,3 +507,62 @@ def test_an_inference_that_raises_is_said_and_the_next_one_runs(robot, monkeypat
         assert "the inference failed" in message
     infer(robot, 1)
     until_diagnosed(robot, "inferring")
+
+
+# Reuse
+
+
+REUSING = {
+    "gate__allow_untrained": True,
+    "gate__threshold": -1.0,
+    "cache__guard_threshold": 100.0,
+    "cache__guard_frozen": False,
+    "cache__max_age_s": 100.0,
+    "cache__max_reuses": 2,
+}
+
+
+def test_prefixes_are_reused_and_it_is_said(make_robot):
+    robot = make_robot(**REUSING).start()
+    messages = infer(robot, 6)[:6]
+    reasons = [SceneChange.REASON_NO_HISTORY, 0, 0, SceneChange.REASON_MAX_REUSES, 0, 0]
+    assert [m.reason for m in messages] == reasons
+    assert [m.consecutive_reuses for m in messages] == [0, 1, 2, 0, 1, 2]
+    assert [m.prefix_reused for m in messages] == [reason == 0 for reason in reasons]
+    assert [m.evaluated for m in messages] == [reason != 0 for reason in reasons]
+    assert messages[2].cache_age_s > 0
+    assert messages[2].prefix_ms == 0
+    assert messages[5].cache_length == 2
+    assert messages[5].reuse_rate == pytest.approx(4 / 6)
+    assert messages[4].similarity == messages[3].similarity  # the last one evaluated
+    until_diagnosed(robot, "'cached prefixes'")
+    values = robot.peer.diagnosis()[1]
+    assert int(values["total reused"]) >= 4
+    assert float(values["cached prefixes [MB]"]) > 0
+
+
+def test_the_limits_of_reuse_change_while_running(make_robot):
+    robot = make_robot(**REUSING).start()
+    infer(robot, 1)
+    for name, value, reason in (
+        ("cache.max_reuses", 0, SceneChange.REASON_MAX_REUSES),
+        ("cache.enabled", False, SceneChange.REASON_REUSE_OFF),
+        ("gate.allow_untrained", False, SceneChange.REASON_GATE_UNTRAINED),
+    ):
+        before = robot.node.get_parameter(name).value
+        assert robot.set(name, value).successful
+        assert infer(robot, 3)[-1].reason == reason
+        assert robot.set(name, before).successful
+    assert robot.set("cache.guard_threshold", 0.0).successful
+    assert infer(robot, 3)[-1].reason == SceneChange.REASON_FRAME_DIFFERENT
+    assert not robot.set("cache.max_reuses", -1).successful
+
+
+def test_statistics_are_logged_at_reset_and_at_the_end(make_robot, capfd):
+    robot = make_robot(**REUSING).start()
+    infer(robot, 3)
+    call_reset(robot)
+    assert "evaluations" in capfd.readouterr().err
+    robot.node.trigger_deactivate()
+    robot.node.trigger_cleanup()
+    assert "in total:" in capfd.readouterr().err

@@ -1,0 +1,275 @@
+"""The rules of reuse, one by one, and over random sequences."""
+
+import math
+from dataclasses import replace
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from transformers import DynamicCache
+
+from cls_vla_ros.inference.frame_guard import Thumbnail
+from cls_vla_ros.inference.prefix_cache import MAX_ENTRIES, PrefixCache, PrefixCacheQueue
+from cls_vla_ros.inference.reasons import Reason
+from cls_vla_ros.inference.session import ReuseLimits, Seen, Session
+from cls_vla_ros.policy.prefix import Prefix
+
+CAMERAS = frozenset({"a", "b"})
+
+
+def thumbnail(seed: int) -> Thumbnail:
+    random = np.random.default_rng(abs(seed))
+    return Thumbnail.of(random.integers(100, 110, (64, 64, 3), dtype=np.uint8))
+
+
+def seen(stamp_s=0.0, task="open", cameras=CAMERAS, thumbnails=None) -> Seen:
+    if thumbnails is None:
+        thumbnails = {"a": thumbnail(1 + int(abs(stamp_s) * 1e6))}
+    return Seen(stamp_s, task, cameras, thumbnails)
+
+
+def prefix(angle: float = 0.0) -> Prefix:
+    """What is seen is at `angle`; what is predicted is always at 0."""
+    out = torch.tensor([[[math.cos(angle), math.sin(angle)], [1.0, 0.0]]])
+    return Prefix(DynamicCache(), torch.ones(1, 1, dtype=torch.bool), out, 0)
+
+
+def make_session(**limits) -> Session:
+    session = Session(0.5, 0, has_gate=True, is_trained=True)
+    session.limits = ReuseLimits(**limits)
+    return session
+
+
+def compute(session, what=None, angle=0.0, reason=Reason.NO_HISTORY):
+    return session.computed(prefix(angle), what or seen(), reason, session.episode)
+
+
+def choose(session, what) -> Reason:
+    entry, reason = session.choose(what, session.episode)
+    assert (entry is not None) == (reason is Reason.REUSED)
+    return reason
+
+
+def test_a_prefix_is_reused_while_nothing_is_against_it():
+    session = make_session()
+    assert choose(session, seen()) is Reason.NO_HISTORY
+    compute(session)
+    assert choose(session, seen(0.1)) is Reason.REUSED
+
+
+@pytest.mark.parametrize(
+    ("limits", "now", "reason"),
+    [
+        ({"enabled": False}, seen(0.1), Reason.REUSE_OFF),
+        ({}, seen(0.1, task="close"), Reason.TASK_CHANGED),
+        ({}, seen(0.1, cameras=frozenset({"a"})), Reason.CAMERAS_CHANGED),
+        ({"max_age_s": 0.05}, seen(0.1), Reason.PREFIX_TOO_OLD),
+        ({"max_reuses": 0}, seen(0.1), Reason.MAX_REUSES),
+        ({}, seen(-0.1), Reason.CLOCK_JUMPED),
+        ({}, seen(0.1, thumbnails={"a": thumbnail(1)}), Reason.FRAME_FROZEN),
+        ({"guard_threshold": 0.0}, seen(0.1), Reason.FRAME_DIFFERENT),
+    ],
+)
+def test_each_rule_refuses_with_its_reason(limits, now, reason):
+    session = make_session(**limits)
+    compute(session)
+    assert choose(session, now) is reason
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.TASK_CHANGED, Reason.CAMERAS_CHANGED, Reason.CLOCK_JUMPED]
+)
+def test_what_makes_prefixes_useless_for_good_empties_the_queue(reason):
+    session = make_session()
+    compute(session)
+    change = {
+        Reason.TASK_CHANGED: seen(0.1, task="close"),
+        Reason.CAMERAS_CHANGED: seen(0.1, cameras=frozenset({"a"})),
+        Reason.CLOCK_JUMPED: seen(-1.0),
+    }[reason]
+    assert choose(session, change) is reason
+    assert session.cache_length == 0
+
+
+def test_an_untrained_gate_stays_closed_unless_allowed():
+    session = Session(0.5, 0, has_gate=True, is_trained=False)
+    compute(session)
+    assert choose(session, seen(0.1)) is Reason.GATE_UNTRAINED
+    session.limits = ReuseLimits(allow_untrained=True)
+    assert choose(session, seen(0.1)) is Reason.REUSED
+
+
+def test_without_cls_head_there_is_no_reuse():
+    session = Session(0.5, 0, has_gate=False, is_trained=False)
+    without = Prefix(DynamicCache(), torch.ones(1, 1, dtype=torch.bool), None, 0)
+    assert session.computed(without, seen(), Reason.GATE_OFF, 0) is None
+    assert choose(session, seen(0.1)) is Reason.GATE_OFF
+
+
+def test_after_max_reuses_the_gate_looks_again():
+    session = make_session(max_reuses=2)
+    compute(session)
+    for number in (1, 2):
+        entry, _ = session.choose(seen(0.1 * number), 0)
+        session.reused(entry, 0)
+    assert entry.reuses == 2
+    assert choose(session, seen(0.3)) is Reason.MAX_REUSES
+    compute(session, seen(0.3), reason=Reason.MAX_REUSES)
+    assert choose(session, seen(0.4)) is Reason.REUSED
+
+
+def test_a_scene_change_empties_the_queue_and_the_next_prefix_is_computed():
+    session = make_session()
+    compute(session)
+    compute(session, seen(0.1))
+    assert session.cache_length == 2
+    assert compute(session, seen(0.2), angle=math.pi / 2).scene_changed
+    assert session.cache_length == 0
+    assert choose(session, seen(0.3)) is Reason.SCENE_CHANGED
+    compute(session, seen(0.3))
+    assert choose(session, seen(0.4)) is Reason.REUSED
+
+
+def test_an_entry_whose_use_failed_is_not_used_again():
+    session = make_session()
+    compute(session)
+    entry, _ = session.choose(seen(0.1), 0)
+    session.failed(entry)
+    assert choose(session, seen(0.1)) is Reason.PREVIOUS_ERROR
+
+
+def test_an_inference_of_the_past_leaves_no_trace():
+    session = make_session()
+    compute(session)
+    entry, _ = session.choose(seen(0.1), 0)
+    session.reset()
+    session.reused(entry, 0)
+    session.computed(prefix(), seen(0.2), Reason.NO_HISTORY, 0)
+    assert session.cache_length == 0
+    assert session.statistics.inferences == 0
+    assert choose(session, seen(0.3)) is Reason.NO_HISTORY
+
+
+def test_statistics_are_kept_of_the_episode_and_in_total():
+    session = make_session()
+    compute(session)
+    entry, _ = session.choose(seen(0.1), 0)
+    session.reused(entry, 0)
+    compute(session, seen(0.2), angle=math.pi, reason=Reason.PREFIX_TOO_OLD)
+    statistics = session.statistics
+    assert statistics.hit_rate == 1 / 2
+    assert statistics.reuse_rate == pytest.approx(1 / 3)
+    assert statistics.reasons == {Reason.NO_HISTORY: 1, Reason.REUSED: 1, Reason.PREFIX_TOO_OLD: 1}
+    assert statistics.summary() == (
+        "3 inferences: no_history 1, reused 1, prefix_too_old 1; 2 evaluations, 1 cached (50%)"
+    )
+    _, ended = session.reset()
+    assert ended is statistics
+    assert session.statistics.inferences == 0
+    assert session.total.inferences == 3
+
+
+def test_the_adaptive_threshold_is_the_gates(monkeypatch):
+    session = make_session(adaptive=True)
+    compute(session)
+    for number in range(20):
+        decision = compute(session, seen(number), angle=math.pi / 2)
+        assert decision.threshold == 0.5
+    assert session.threshold == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize("number", [0, 11])
+def test_the_queue_has_a_bound(number):
+    with pytest.raises(ValueError, match="1 to 10"):
+        PrefixCacheQueue(number)
+
+
+class SessionMachine(RuleBasedStateMachine):
+    """Over any sequence: bounds, and never a prefix of another task, camera set or episode."""
+
+    def __init__(self):
+        super().__init__()
+        self.session = make_session()
+        self.time_s = 0.0
+        self.task, self.cameras = "open", CAMERAS
+        self.made_in: dict[int, tuple] = {}  # what each prefix was computed for
+        self.kept = []
+        self.history = None
+
+    @rule(angle=st.sampled_from([0.0, 0.5, 2.0]), step_s=st.floats(0.01, 0.6), fails=st.booleans())
+    def infer(self, angle, step_s, fails):
+        self.time_s += step_s
+        now = seen(self.time_s, self.task, self.cameras)
+        entry, reason = self.session.choose(now, self.session.episode)
+        if entry is not None:
+            belongs = (self.task, self.cameras, self.session.episode)
+            assert self.made_in[id(entry.prefix)] == belongs
+            assert 0 <= self.time_s - entry.stamp_s <= self.session.limits.max_age_s
+            assert self.session.consecutive_reuses < self.session.limits.max_reuses
+            if fails:
+                self.session.failed(entry)
+                assert self.session.choose(now, self.session.episode)[0] is not entry
+            else:
+                self.session.reused(entry, self.session.episode)
+            return
+        assert reason is not Reason.REUSED
+        if fails:
+            return
+        made = prefix(angle)
+        self.kept.append(made)  # so that no id is given twice
+        self.made_in[id(made)] = (self.task, self.cameras, self.session.episode)
+        decision = self.session.computed(made, now, reason, self.session.episode)
+        assert decision.has_history == (self.history is not None)
+        if self.history is not None:
+            assert decision.similarity == pytest.approx(math.cos(angle), abs=1e-6)
+        if decision.scene_changed:
+            assert self.session.cache_length == 0
+        self.history = made
+
+    @rule()
+    def reset(self):
+        self.session.reset()
+        self.history = None
+        assert self.session.cache_length == 0
+
+    @rule(task=st.sampled_from(["open", "close"]))
+    def change_task(self, task):
+        self.task = task
+
+    @rule(cameras=st.sampled_from([CAMERAS, frozenset({"a"})]))
+    def lose_a_camera(self, cameras):
+        self.cameras = cameras
+
+    @rule(jump_s=st.floats(-5, 5))
+    def jump(self, jump_s):
+        self.time_s += jump_s
+
+    @rule(max_age_s=st.floats(0, 2), max_reuses=st.integers(0, 4))
+    def limit(self, max_age_s, max_reuses):
+        self.session.limits = replace(
+            self.session.limits, max_age_s=max_age_s, max_reuses=max_reuses
+        )
+
+    @invariant()
+    def bounded(self):
+        assert self.session.cache_length <= MAX_ENTRIES
+
+
+TestSessionMachine = SessionMachine.TestCase
+TestSessionMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_the_queue_pushes_the_oldest_out():
+    queue = PrefixCacheQueue()
+    entries = [PrefixCache(prefix(), float(i), "", {}, CAMERAS) for i in range(12)]
+    for entry in entries:
+        queue.push(entry)
+    assert len(queue) == MAX_ENTRIES
+    assert queue.newest is entries[-1]
+    queue.discard(entries[0])  # gone already
+    queue.discard(entries[-1])
+    assert queue.newest is entries[-2]
+    assert queue.nbytes == 9 * prefix().nbytes
