@@ -188,52 +188,58 @@ def test_the_queue_has_a_bound(number):
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """Over any sequence: bounds, and never a prefix of another task, camera set or episode."""
+    """Always in bounds, and never a prefix of another task, camera set, episode or robot."""
 
     def __init__(self):
         super().__init__()
-        self.session = make_session()
+        self.sessions = [make_session(), make_session()]
         self.time_s = 0.0
         self.task, self.cameras = "open", CAMERAS
-        self.made_in: dict[int, tuple] = {}  # what each prefix was computed for
-        self.kept = []
-        self.history = None
+        self.made_for: dict[int, tuple] = {}  # what each prefix was computed for
+        self.kept = []  # so that no id is given twice
+        self.has_history = [False, False]
 
-    @rule(angle=st.sampled_from([0.0, 0.5, 2.0]), step_s=st.floats(0.01, 0.6), fails=st.booleans())
-    def infer(self, angle, step_s, fails):
+    @rule(
+        robot=st.integers(0, 1),
+        angle=st.sampled_from([0.0, 0.5, 2.0]),
+        step_s=st.floats(0.01, 0.6),
+        fails=st.booleans(),
+    )
+    def infer(self, robot, angle, step_s, fails):
+        session = self.sessions[robot]
         self.time_s += step_s
         now = seen(self.time_s, self.task, self.cameras)
-        entry, reason = self.session.choose(now, self.session.episode)
+        belongs = (robot, self.task, self.cameras, session.episode)
+        entry, reason = session.choose(now, session.episode)
         if entry is not None:
-            belongs = (self.task, self.cameras, self.session.episode)
-            assert self.made_in[id(entry.prefix)] == belongs
-            assert 0 <= self.time_s - entry.stamp_s <= self.session.limits.max_age_s
-            assert self.session.consecutive_reuses < self.session.limits.max_reuses
+            assert self.made_for[id(entry.prefix)] == belongs
+            assert 0 <= self.time_s - entry.stamp_s <= session.limits.max_age_s
+            assert session.consecutive_reuses < session.limits.max_reuses
             if fails:
-                self.session.failed(entry)
-                assert self.session.choose(now, self.session.episode)[0] is not entry
+                session.failed(entry)
+                assert session.choose(now, session.episode)[0] is not entry
             else:
-                self.session.reused(entry, self.session.episode)
+                session.reused(entry, session.episode)
             return
         assert reason is not Reason.REUSED
         if fails:
             return
         made = prefix(angle)
-        self.kept.append(made)  # so that no id is given twice
-        self.made_in[id(made)] = (self.task, self.cameras, self.session.episode)
-        decision = self.session.computed(made, now, reason, self.session.episode)
-        assert decision.has_history == (self.history is not None)
-        if self.history is not None:
+        self.kept.append(made)
+        self.made_for[id(made)] = belongs
+        decision = session.computed(made, now, reason, session.episode)
+        assert decision.has_history == self.has_history[robot]
+        if decision.has_history:
             assert decision.similarity == pytest.approx(math.cos(angle), abs=1e-6)
         if decision.scene_changed:
-            assert self.session.cache_length == 0
-        self.history = made
+            assert session.cache_length == 0
+        self.has_history[robot] = True
 
-    @rule()
-    def reset(self):
-        self.session.reset()
-        self.history = None
-        assert self.session.cache_length == 0
+    @rule(robot=st.integers(0, 1))
+    def reset(self, robot):
+        self.sessions[robot].reset()
+        self.has_history[robot] = False
+        assert self.sessions[robot].cache_length == 0
 
     @rule(task=st.sampled_from(["open", "close"]))
     def change_task(self, task):
@@ -249,13 +255,12 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(max_age_s=st.floats(0, 2), max_reuses=st.integers(0, 4))
     def limit(self, max_age_s, max_reuses):
-        self.session.limits = replace(
-            self.session.limits, max_age_s=max_age_s, max_reuses=max_reuses
-        )
+        for session in self.sessions:
+            session.limits = replace(session.limits, max_age_s=max_age_s, max_reuses=max_reuses)
 
     @invariant()
     def bounded(self):
-        assert self.session.cache_length <= MAX_ENTRIES
+        assert all(session.cache_length <= MAX_ENTRIES for session in self.sessions)
 
 
 TestSessionMachine = SessionMachine.TestCase
