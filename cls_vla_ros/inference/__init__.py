@@ -6,6 +6,7 @@ from cls_vla_ros.inference.policy_server import PolicyServer
 from cls_vla_ros.inference.reasons import Reason
 from cls_vla_ros.inference.result import Inference, batch_mean
 from cls_vla_ros.inference.session import ReuseLimits, Session
+from cls_vla_ros.inference.statistics import Statistics
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, GateDecision, SceneGate
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ReuseLimits",
     "SceneGate",
     "Session",
+    "Statistics",
     "batch_mean",
     "load_policy",
 ]

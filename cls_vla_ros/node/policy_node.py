@@ -186,7 +186,7 @@ class PolicyNode(LifecycleNode):
         """Back to before configure; also from the middle of it."""
         if self._loop is not None:
             self._episode, self._inference_id = self._session.episode, self._loop.inference_id
-            self.get_logger().info(f"in total: {self._session.total.summary()}")
+            self._reporter.ended(self._session.total, is_ros_up=self.context.ok())
             try:
                 self._loop.stop()
             except TimeoutError as error:  # it hands nothing over any more: let it end by itself

@@ -3,6 +3,7 @@
 import time
 import traceback
 
+from cls_vla_ros.inference import Statistics
 from cls_vla_ros.node.diagnostics import Health
 from cls_vla_ros.node.inference_loop import Result
 
@@ -41,6 +42,11 @@ class Reporter:
         """An inference raised; the node goes on."""
         self.health.error(f"the inference failed: {type(error).__name__}: {error}")
         self._complain("inference", describe("the inference", error))
+
+    def ended(self, total: Statistics, *, is_ros_up: bool) -> None:
+        """A run is over. After a signal, ROS's log is closed already."""
+        say = self._logger.info if is_ros_up else print
+        say(f"in total: {total.summary()}")
 
     def transition_failed(self, name: str, error: Exception) -> None:
         """A lifecycle transition raised."""

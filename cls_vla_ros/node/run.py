@@ -1,6 +1,5 @@
-"""The process around the node: signals, and an end that is always orderly."""
+"""The process around the node, and an end that is always orderly."""
 
-import signal
 import sys
 
 import rclpy
@@ -9,6 +8,7 @@ from rclpy.executors import ExternalShutdownException
 from cls_vla_ros.node.policy_node import PolicyNode
 from cls_vla_ros.node.reporter import describe
 from cls_vla_ros.node.ros_logging import forward_logging
+from cls_vla_ros.node.signals import ignore_further_signals
 
 
 def main(args: list[str] | None = None) -> None:
@@ -20,10 +20,7 @@ def main(args: list[str] | None = None) -> None:
     node = PolicyNode()
     forward_logging(node.get_logger())
     _spin(node)
-    # Ctrl-C in `ros2 launch` reaches the node twice, from the terminal and from launch: the second
-    # must not cut the orderly end short.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_further_signals()
     node.destroy_node()
     rclpy.try_shutdown()
 

@@ -15,6 +15,7 @@ from rclpy.utilities import remove_ros_args
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cls_vla_ros.node.bag_player import BagPlayer
+from cls_vla_ros.node.signals import ignore_further_signals
 
 SUBSCRIBER_TIMEOUT_S = 10.0
 
@@ -53,6 +54,7 @@ def main() -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        ignore_further_signals()
         node.destroy_node()
         rclpy.try_shutdown()
 
