@@ -94,11 +94,11 @@ class GuidesServer:
 
 def test_policy_server(policy, observe):
     server = GuidesServer(policy)
-    policy.gate.threshold = -1.0
+    policy.config.cls_similarity_threshold = -1.0
     for step in range(12):
         server.predict(observe(step))
     assert len(server.kv_cache_queue) == 10
-    policy.gate.threshold = 1.0
+    policy.config.cls_similarity_threshold = 1.0
     server.predict(observe(0))
     assert not server.kv_cache_queue
 
@@ -109,7 +109,7 @@ def test_advanced_policy_server(policy, observe):
     The guide returns obs_cls_out from a call that did not run the prefix. Here the cache carries
     the one that it was computed with.
     """
-    policy.gate.threshold = -1.0
+    policy.config.cls_similarity_threshold = -1.0
     previous = None
     for step in range(3):
         batch = observe(step)

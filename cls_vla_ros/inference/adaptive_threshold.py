@@ -30,9 +30,14 @@ class AdaptiveThreshold:
             threshold: what it was made with.
 
         Returns:
-            The threshold for the next one. It moves by one step at most, and not before there were
-            20 decisions with the present one: older ones were measured with another ruler.
+            The threshold for the next one, in the clamp. There it moves by one step at most, and
+            not before there were 20 decisions with the present one: older ones were measured with
+            another ruler.
         """
+        clamped = min(max(threshold, CLAMP[0]), CLAMP[1])
+        if clamped != threshold:  # where it was set to begin with
+            self._decisions.clear()
+            return clamped
         self._decisions.append(should_cache)
         if len(self._decisions) < MIN_DECISIONS:
             return threshold

@@ -55,7 +55,10 @@ def difference(now: Thumbnail, then: Thumbnail) -> float:
 
 
 def look(
-    now: dict[str, Thumbnail], then: dict[str, Thumbnail], threshold: float, frozen_counts: bool
+    now: dict[str, Thumbnail],
+    then: dict[str, Thumbnail],
+    threshold: float,
+    before: dict[str, int],
 ) -> Reason:
     """Compare the pictures now with those of a cached prefix.
 
@@ -63,7 +66,8 @@ def look(
         now: by feature name.
         then: of the same cameras.
         threshold: `difference` above which a picture is another one.
-        frozen_counts: whether a picture with the same bytes as then counts as a fault.
+        before: checksums of the pictures of the previous observation: the same bytes again are a
+            fault; empty to leave that out.
 
     Returns:
         REUSED if there is nothing against it, else what there is.
@@ -71,7 +75,7 @@ def look(
     for name, thumbnail in now.items():
         if thumbnail.mean < BLACK_LEVEL:
             return Reason.FRAME_BLACK
-        if frozen_counts and thumbnail.checksum == then[name].checksum:
+        if thumbnail.checksum == before.get(name):
             return Reason.FRAME_FROZEN
         if difference(thumbnail, then[name]) > threshold:
             return Reason.FRAME_DIFFERENT

@@ -1,5 +1,6 @@
 """What a robot sees and feels at one time."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,5 +57,7 @@ def check_observation(observation: Observation, config) -> None:
     state = observation.state
     if state.shape != shape or state.dtype != np.float32:
         raise ValueError(f"the state must be {shape} float32, got {state.shape} {state.dtype}")
+    if not math.isfinite(observation.stamp_s):
+        raise ValueError(f"stamp_s must be a number of seconds, got {observation.stamp_s}")
     if not np.isfinite(state).all():
         raise ValueError(f"the state holds NaN or infinity: {state.tolist()}")

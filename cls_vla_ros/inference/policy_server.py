@@ -2,12 +2,14 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from lerobot.policies.utils import prepare_observation_for_inference
-from lerobot.processor import PolicyProcessorPipeline
+from lerobot.processor import PolicyProcessorPipeline, RelativeActionsProcessorStep
 from lerobot.utils.constants import OBS_STATE
 from torch import Tensor
 
@@ -37,6 +39,7 @@ class _Job:
     batch: dict[str, Tensor]
     prefix: Prefix | None = None
     actions: Tensor | None = None  # (1, T, A), normalised
+    values: np.ndarray | None = None  # (T, A), in the dataset's units
     prefix_ms: float = 0.0
     refresh_ms: float = 0.0
     denoise_ms: float = 0.0
@@ -76,6 +79,10 @@ class PolicyServer:
             self._noise.seed()
         else:
             self._noise.manual_seed(seed)
+        # Such a step keeps the state of the observation that it saw last.
+        self._remembers_state = any(
+            isinstance(step, RelativeActionsProcessorStep) for step in preprocessor.steps
+        )
         self._first_episode = episode
         self._inference_lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
@@ -121,12 +128,9 @@ class PolicyServer:
         with self._inference_lock:
             started = time.perf_counter()
             job = self._begin(self.session(session), observation, episode)
-            try:
-                self._run([job])
-                return self._end(job, started)
-            except Exception:
-                _give_up([job])
-                raise
+            self._run([job])
+            self._finish(job)
+            return self._commit(job, started)
 
     def infer_batch(self, observations: dict[str, Observation]) -> dict[str, Inference]:
         """Infer for several sessions at once; each has its own decision, as in `infer`.
@@ -152,13 +156,19 @@ class PolicyServer:
             for job in jobs.values():
                 sizes = tuple(sorted((n, i.shape) for n, i in job.observation.images.items()))
                 together.setdefault(id(job) if job.entry else sizes, []).append(job)
-            try:
-                for group in together.values():
-                    self._run(group)
-                return {name: self._end(job, started) for name, job in jobs.items()}
-            except Exception:
-                _give_up(jobs.values())
-                raise
+            for group in together.values():
+                self._run(group)
+            # All before the first is committed: what one robot's fault stops leaves no trace.
+            for job in jobs.values():
+                if self._remembers_state and len(jobs) > 1:
+                    self._preprocess(job.observation)  # for relative actions: whose state it is
+                self._finish(job)
+            return {name: self._commit(job, started) for name, job in jobs.items()}
+
+    def remove_session(self, session: str) -> None:
+        """Forget a session altogether, and free its cached prefixes: a robot that is gone."""
+        with self._sessions_lock:
+            self._sessions.pop(session, None)
 
     def _begin(self, session: Session, observation: Observation, episode: int | None) -> _Job:
         episode = session.episode if episode is None else episode
@@ -184,14 +194,15 @@ class PolicyServer:
         """Prefix or state refresh, and denoising: one job with an entry, or any number without."""
         started = self._now()
         entry = jobs[0].entry
-        if entry is not None:
-            prefix = self.policy.refresh_state(entry.prefix, jobs[0].batch)
-        else:
-            prefix = self.policy.encode_prefix(collate([job.batch for job in jobs]))
-        prefix_ended = self._now()
-        noise = torch.cat([self._draw_noise() for _ in jobs])
-        actions = self.policy.denoise(prefix, noise)
-        ended = self._now()
+        with _failing(jobs):
+            if entry is not None:
+                prefix = self.policy.refresh_state(entry.prefix, jobs[0].batch)
+            else:
+                prefix = self.policy.encode_prefix(collate([job.batch for job in jobs]))
+            prefix_ended = self._now()
+            noise = torch.cat([self._draw_noise() for _ in jobs])
+            actions = self.policy.denoise(prefix, noise)
+            ended = self._now()
         parts = split_prefix(prefix, len(jobs))
         for job, part, of_job in zip(jobs, parts, actions.split(1), strict=True):
             job.prefix, job.actions = part, of_job
@@ -199,18 +210,27 @@ class PolicyServer:
             job.prefix_ms, job.refresh_ms = (0.0, took_ms) if job.entry else (took_ms, 0.0)
             job.denoise_ms = (ended - prefix_ended) * 1e3
 
-    def _end(self, job: _Job, started: float) -> Inference:
-        actions = self._postprocessor(job.actions)[0].double().cpu().numpy()  # (T, A)
+    def _finish(self, job: _Job) -> None:
+        """Actions in the dataset's units, and the last checks that can fail."""
+        with _failing([job]):
+            job.values = self._postprocessor(job.actions)[0].double().cpu().numpy()  # (T, A)
+            obs_cls_out = job.prefix.obs_cls_out
+            if obs_cls_out is not None and not obs_cls_out.isfinite().all():
+                raise ValueError("the policy's prefix holds NaN or infinity")
+
+    def _commit(self, job: _Job, started: float) -> Inference:
+        """The last step, so that an inference that raised has not become the history."""
         session, entry = job.session, job.entry
-        # The last step, so that an inference that raised has not become the history.
         if entry is not None:
             decision = session.reused(entry, job.episode)
         else:
             decision = session.computed(job.prefix, job.seen, job.reason, job.episode)
+        if not np.isfinite(job.values).all():  # nothing good comes of such a prefix
+            session.failed(job.episode)
         statistics = session.statistics
         return Inference(
             episode=job.episode,
-            actions=actions,
+            actions=job.values,
             decision=decision,
             obs_cls_out=job.prefix.obs_cls_out,
             reason=job.reason,
@@ -247,8 +267,13 @@ class PolicyServer:
         return time.perf_counter()
 
 
-def _give_up(jobs: Iterable[_Job]) -> None:
-    """An inference raised: a cached prefix that it used may be why, and is not used again."""
-    for job in jobs:
-        if job.entry is not None:
-            job.session.failed(job.entry)
+@contextmanager
+def _failing(jobs: list[_Job]) -> Iterator[None]:
+    """Where an inference raises, the cached prefix that it used is not used again."""
+    try:
+        yield
+    except Exception:
+        for job in jobs:
+            if job.entry is not None:
+                job.session.failed(job.episode)
+        raise

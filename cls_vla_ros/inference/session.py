@@ -25,7 +25,7 @@ class ReuseLimits:
         guard_threshold: difference of a picture above which the frame guard refuses.
         unguarded: pictures that the frame guard leaves out, by feature name: those of cameras that
             move with the arm, whose pictures always change.
-        guard_frozen: whether a picture with the same bytes as the cached prefix's is refused.
+        guard_frozen: whether a picture with the same bytes as the one before it is refused.
         allow_untrained: whether an untrained CLS head may open the gate.
         adaptive: whether the threshold follows the hit rate.
     """
@@ -78,6 +78,7 @@ class Session:
         self._queue = PrefixCacheQueue()
         self._why_empty = Reason.NO_HISTORY
         self._in_a_row = 0
+        self._checksums: dict[str, int] = {}  # of the pictures of the previous observation
         self._last_decision: GateDecision | None = None
         self.statistics = Statistics()
 
@@ -118,15 +119,26 @@ class Session:
     def choose(self, seen: Seen, episode: int) -> tuple[PrefixCache | None, Reason]:
         """The cached prefix to use, or None and why not.
 
-        A refusal that makes the cached prefixes useless for good empties the queue.
+        What makes the cached prefixes useless for good empties the queue.
         """
         with self._lock:
             if episode != self._episode:
                 return None, Reason.NO_HISTORY
+            if (useless := self._why_useless(seen)) is not None:
+                self._empty(useless)
             reason = self._why_not(seen)
-            if reason in (Reason.TASK_CHANGED, Reason.CAMERAS_CHANGED, Reason.CLOCK_JUMPED):
-                self._queue.clear()
+            self._checksums = {name: now.checksum for name, now in seen.thumbnails.items()}
             return (self._queue.newest, reason) if reason is Reason.REUSED else (None, reason)
+
+    def _why_useless(self, seen: Seen) -> Reason | None:
+        entry = self._queue.newest
+        if entry is None:
+            return None
+        if seen.task != entry.task:
+            return Reason.TASK_CHANGED
+        if seen.cameras != entry.cameras or seen.thumbnails.keys() != entry.thumbnails.keys():
+            return Reason.CAMERAS_CHANGED
+        return Reason.CLOCK_JUMPED if seen.stamp_s < entry.stamp_s else None
 
     def _why_not(self, seen: Seen) -> Reason:
         limits, entry = self.limits, self._queue.newest
@@ -134,28 +146,28 @@ class Session:
             return Reason.GATE_OFF
         if not limits.enabled:
             return Reason.REUSE_OFF
-        if entry is None:
-            return self._why_empty
+        if entry is None and self._why_empty is Reason.NO_HISTORY:
+            return Reason.NO_HISTORY
         if not (self._is_trained or limits.allow_untrained):
             return Reason.GATE_UNTRAINED
-        if seen.task != entry.task:
-            return Reason.TASK_CHANGED
-        if seen.cameras != entry.cameras or seen.thumbnails.keys() != entry.thumbnails.keys():
-            return Reason.CAMERAS_CHANGED
-        age_s = seen.stamp_s - entry.stamp_s
-        if age_s < 0:
-            return Reason.CLOCK_JUMPED
-        if age_s > limits.max_age_s:
+        if entry is None:
+            return self._why_empty
+        if seen.stamp_s - entry.stamp_s > limits.max_age_s:
             return Reason.PREFIX_TOO_OLD
         if self._in_a_row >= limits.max_reuses:
             return Reason.MAX_REUSES
-        return look(seen.thumbnails, entry.thumbnails, limits.guard_threshold, limits.guard_frozen)
+        frozen = self._checksums if limits.guard_frozen else {}
+        return look(seen.thumbnails, entry.thumbnails, limits.guard_threshold, frozen)
 
-    def failed(self, entry: PrefixCache) -> None:
-        """The inference that used this entry raised: do not use it again."""
+    def _empty(self, why: Reason) -> None:
+        self._queue.clear()
+        self._why_empty = why
+
+    def failed(self, episode: int) -> None:
+        """An inference on a cached prefix raised: none of them is used again."""
         with self._lock:
-            self._queue.discard(entry)
-            self._why_empty = Reason.PREVIOUS_ERROR
+            if episode == self._episode:
+                self._empty(Reason.PREVIOUS_ERROR)
 
     def reused(self, entry: PrefixCache, episode: int) -> GateDecision | None:
         """An inference on a cached prefix is complete.
@@ -207,8 +219,7 @@ class Session:
             entry = PrefixCache(prefix, seen.stamp_s, seen.task, seen.thumbnails, seen.cameras)
             self._queue.push(entry)
         else:
-            self._queue.clear()
-            self._why_empty = Reason.SCENE_CHANGED
+            self._empty(Reason.SCENE_CHANGED)
         if self.limits.adaptive and decision.has_history:
             moved = self._adaptive.adjust(decision.should_cache, self._gate.threshold)
             self._gate.threshold = moved
@@ -216,6 +227,11 @@ class Session:
     def _count(self, reason: Reason) -> None:
         for statistics in (self.statistics, self.total):
             statistics.add_inference(reason)
+
+    def counts(self) -> tuple[dict[Reason, int], dict[Reason, int]]:
+        """Inferences by reason: of the episode, and in total."""
+        with self._lock:
+            return dict(self.statistics.reasons), dict(self.total.reasons)
 
     @property
     def consecutive_reuses(self) -> int:

@@ -97,13 +97,15 @@ def of_policy(config) -> dict[str, object]:
 
 def of_session(session: Session) -> dict[str, object]:
     """What they say of the gate and the cache."""
+    of_episode, in_total = session.counts()
     return {
         "episode": session.episode,
         "threshold": session.threshold,
         "reuse rate": session.statistics.reuse_rate,
         "cached prefixes": session.cache_length,
         "cached prefixes [MB]": session.cache_nbytes / 1e6,
-        **{f"total {r.name.lower()}": n for r, n in session.total.reasons.items()},
+        **{f"episode {reason.name.lower()}": n for reason, n in of_episode.items()},
+        **{f"total {reason.name.lower()}": n for reason, n in in_total.items()},
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cls_vla_ros.inference import Inference, PolicyServer
+from cls_vla_ros.inference import Inference, PolicyServer, Statistics
 from cls_vla_ros.node.observation_buffer import NotReadyError, ObservationBuffer, Snapshot
 
 POLL_S = 0.1  # how soon the thread sees that it shall stop, while no frames come
@@ -104,21 +104,21 @@ class InferenceLoop:
                 raise TimeoutError(f"the inference thread did not end within {STOP_TIMEOUT_S:g} s")
             self._thread = None
 
-    def reset(self) -> int:
+    def reset(self) -> tuple[int, Statistics]:
         """Begin a new episode: forget history and observations.
 
         Returns:
-            The number of the new episode.
+            The number of the new episode, and the statistics of the one that ended.
         """
         with self._handover:
             self._buffer.clear()
-            return self._server.reset()
+            return self._server.session().reset()
 
-    def set_task(self, task: str) -> int | None:
+    def set_task(self, task: str) -> tuple[int, Statistics] | None:
         """Change the instruction.
 
         Returns:
-            The number of the new episode; None if the instruction is the same.
+            As `reset`; None if the instruction is the same.
         """
         if task == self._task:
             return None

@@ -38,7 +38,7 @@ def to_scene_change(result: Result, threshold: float) -> SceneChange:
     message.consecutive_reuses = inference.consecutive_reuses
     message.hit_rate = inference.hit_rate
     message.reuse_rate = inference.reuse_rate
-    message.prefix_ms = inference.prefix_ms
+    message.prefix_ms = inference.prefix_ms + inference.refresh_ms  # one of them is 0
     message.denoise_ms = inference.denoise_ms
     message.total_ms = inference.total_ms
     message.observation_age_ms = result.observation_age_ms

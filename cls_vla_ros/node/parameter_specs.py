@@ -171,7 +171,7 @@ SPECS = (
     Spec(
         "cache.guard_frozen",
         True,
-        "frame guard: whether a picture with the same bytes as the cached prefix's is a fault",
+        "frame guard: whether a picture with the same bytes as the one before it is a fault",
         live=True,
     ),
     Spec("cameras", STRINGS, "names of the cameras; each has the parameters camera.<name>.*"),

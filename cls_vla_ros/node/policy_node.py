@@ -186,11 +186,11 @@ class PolicyNode(LifecycleNode):
         """Back to before configure; also from the middle of it."""
         if self._loop is not None:
             self._episode, self._inference_id = self._session.episode, self._loop.inference_id
-            self._reporter.ended(self._session.total, is_ros_up=self.context.ok())
             try:
                 self._loop.stop()
             except TimeoutError as error:  # it hands nothing over any more: let it end by itself
                 self._reporter.transition_failed("stop", error)
+            self._reporter.ended(self._session, is_ros_up=self.context.ok())
         if self._connections is not None:
             self._connections.close()
         self._loop = self._server = self._session = None
@@ -244,10 +244,7 @@ class PolicyNode(LifecycleNode):
         self._reset(f"the time jumped back by {-jump.delta.nanoseconds / 1e9:.3f} s")
 
     def _reset(self, cause: str) -> int:
-        ended = self._session.statistics.summary()
-        episode = self._loop.reset()
-        self.get_logger().info(f"episode {episode} begins: {cause}; the last one: {ended}")
-        return episode
+        return self._reporter.episode_ended(cause, *self._loop.reset())
 
     # Parameters
 
@@ -269,10 +266,10 @@ class PolicyNode(LifecycleNode):
                 self._loop.max_age_s = parameter.value
             elif parameter.name == "gate.threshold":
                 self._set_threshold(parameter.value)
-            elif parameter.name == "task" and (episode := self._loop.set_task(parameter.value)):
-                self.get_logger().info(
-                    f"episode {episode} begins: the task is now {parameter.value!r}"
-                )
+            elif parameter.name == "gate.adaptive" and not parameter.value:
+                self._set_threshold(self._declared.get("gate.threshold"))
+            elif parameter.name == "task" and (reset := self._loop.set_task(parameter.value)):
+                self._reporter.episode_ended(f"the task is now {parameter.value!r}", *reset)
 
     def _set_threshold(self, value: float | str) -> None:
         config = self._server.policy.config

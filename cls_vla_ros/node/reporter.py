@@ -3,7 +3,7 @@
 import time
 import traceback
 
-from cls_vla_ros.inference import Statistics
+from cls_vla_ros.inference import Session, Statistics
 from cls_vla_ros.node.diagnostics import Health
 from cls_vla_ros.node.inference_loop import Result
 
@@ -43,10 +43,26 @@ class Reporter:
         self.health.error(f"the inference failed: {type(error).__name__}: {error}")
         self._complain("inference", describe("the inference", error))
 
-    def ended(self, total: Statistics, *, is_ros_up: bool) -> None:
+    def episode_ended(self, cause: str, episode: int, statistics: Statistics) -> int:
+        """An episode was reset.
+
+        Args:
+            cause: why.
+            episode: number of the new one.
+            statistics: of the one that ended.
+
+        Returns:
+            The number of the new one.
+        """
+        ended = statistics.summary()
+        self._logger.info(f"episode {episode} begins: {cause}; the last one: {ended}")
+        return episode
+
+    def ended(self, session: Session, *, is_ros_up: bool) -> None:
         """A run is over. After a signal, ROS's log is closed already."""
         say = self._logger.info if is_ros_up else print
-        say(f"in total: {total.summary()}")
+        say(f"episode {session.episode}: {session.statistics.summary()}")
+        say(f"in total: {session.total.summary()}")
 
     def transition_failed(self, name: str, error: Exception) -> None:
         """A lifecycle transition raised."""

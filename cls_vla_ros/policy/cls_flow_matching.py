@@ -85,7 +85,7 @@ class CLSVLAFlowMatching(VLAFlowMatching):
         )
         obs_cls_out = None
         if self._cls_in_prefix:
-            obs_cls_out = prefix_out[:, : self.config.num_cls_prefix].float()
+            obs_cls_out = prefix_out[:, : self.config.num_cls_prefix].float().clone()
         elif self.config.use_cls_head:
             images_and_language = pad_masks & (
                 torch.cumsum(att_masks, dim=1) == 0
@@ -114,7 +114,7 @@ class CLSVLAFlowMatching(VLAFlowMatching):
         before = prefix.pad_masks[:, : prefix.state_index]  # (B, P - 1)
         itself = before.new_ones(prefix.batch_size, 1)
         pad_masks = torch.cat([before, itself], dim=1)  # (B, P)
-        past_key_values = prefix.without_state()
+        past_key_values = prefix.before(prefix.state_index)
         self._extend_prefix(
             self.state_proj(state)[:, None],  # (B, 1, H)
             before.sum(dim=1, keepdim=True),  # (B, 1), the place behind the tokens that count
@@ -135,10 +135,13 @@ class CLSVLAFlowMatching(VLAFlowMatching):
         Returns:
             Normalised actions, (B, T, max_action_dim) float32.
         """
+        # Denoising appends to the cache and crops it again: what it leaves are views on larger
+        # tensors, and after an exception more tokens than there were.
+        past_key_values = prefix.before(prefix.pad_masks.shape[1])
         return euler_integrate(
             lambda x_t, time: self.denoise_step(
                 prefix_pad_masks=prefix.pad_masks,
-                past_key_values=prefix.past_key_values,
+                past_key_values=past_key_values,
                 x_t=x_t,
                 timestep=time,
             ),

@@ -1,7 +1,7 @@
 """The policy `cls_smolvla`: lerobot's SmolVLAPolicy with a CLS head and the guide's call forms."""
 
+from dataclasses import replace
 from pathlib import Path
-from weakref import WeakSet
 
 import torch
 from lerobot.configs import PreTrainedConfig
@@ -20,7 +20,7 @@ from torch import Tensor
 from cls_vla_ros.policy.checkpoint import explain_missing_weights, load_config, save_vlm_beside
 from cls_vla_ros.policy.cls_flow_matching import CLSVLAFlowMatching
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
-from cls_vla_ros.policy.prefix import Prefix, check_prefix
+from cls_vla_ros.policy.prefix import Origin, Prefix, check_masks, check_prefix
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
 
 
@@ -42,8 +42,8 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         config.validate_features()
         self.gate = SceneGate(config.cls_similarity_threshold)
         self.last_decision: GateDecision | None = None
-        self._judged: WeakSet[Prefix] = WeakSet()  # what the gate saw in this episode
-        self._judged_before: WeakSet[Prefix] = WeakSet()  # and in the earlier ones
+        # Of predict_action_chunk: resets, full inferences, and the last of them that the gate saw.
+        self._episode = self._number = self._judged_number = 0
         self.init_rtc_processor()
         self.model = CLSVLAFlowMatching(config, rtc_processor=self.rtc_processor)
         self.reset()
@@ -91,8 +91,7 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         super().reset()
         self.gate.reset()
         self.last_decision = None
-        self._judged_before |= self._judged
-        self._judged.clear()
+        self._episode += 1
 
     @torch.no_grad()
     def encode_prefix(self, batch: dict[str, Tensor]) -> Prefix:
@@ -150,7 +149,7 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         Raises:
             ValueError: the prefix is of another batch size, dtype or device.
         """
-        self._check_prefix(prefix, batch[OBS_STATE])
+        self._check_fits(prefix, batch[OBS_STATE])
         return self.model.refresh_state(
             prefix, self.prepare_state(self._prepare_batch(_own(batch)))
         )
@@ -199,7 +198,7 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         _check_keys(batch)
         if cal_cache:
             self._check_action_context(action_context, batch[OBS_STATE].shape[0])
-            prefix = self.encode_prefix(batch)
+            prefix = replace(self.encode_prefix(batch), origin=self._origin(batch))
             return prefix, prefix.pad_masks, None
         with_gate = compute_cls_similarity and self.config.use_cls_head
         if past_key_values is None and not with_gate:
@@ -207,40 +206,60 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
 
         if past_key_values is None:
             prefix = used = self.encode_prefix(batch)
+            origin = self._origin(batch)
         else:
-            prefix = past_key_values
-            self._check_prefix(prefix, batch[OBS_STATE], prefix_pad_masks)
+            prefix, origin = past_key_values, self._check_prefix(past_key_values, batch)
+            check_masks(prefix, prefix_pad_masks)
             used = self.refresh_state(prefix, batch) if refresh_state else prefix
         if not with_gate:
             return self.denoise(used, noise, **rtc_kwargs)
-        # A prefix that was judged before is not judged again: it was not run now, and comparing it
-        # with its own prediction would say nothing about the scene.
-        is_judged = prefix in self._judged
-        decision = self.last_decision if is_judged else self.gate.evaluate(prefix.obs_cls_out)
+        # A prefix that was judged before, or is older than one that was, is not judged: it was not
+        # run now, and comparing it with a later prediction would say nothing about the scene.
+        is_new = origin.number > self._judged_number
+        self.gate.threshold = self.config.cls_similarity_threshold  # the guide's programs move it
+        decision = self.gate.evaluate(prefix.obs_cls_out) if is_new else self.last_decision
         actions = self.denoise(used, noise, **rtc_kwargs)
-        if not is_judged:
+        if is_new:
             self.gate.commit(prefix.obs_cls_out)
-            self.last_decision = decision
-            self._judged.add(prefix)
+            self.last_decision, self._judged_number = decision, origin.number
         return actions, prefix.obs_cls_out, decision.should_cache
 
-    def _check_prefix(
-        self, prefix: Prefix, state: Tensor, prefix_pad_masks: Tensor | None = None
-    ) -> None:
-        """Does a cached prefix belong to this policy, this batch and these masks?"""
-        text_model = self.model.vlm_with_expert.get_vlm_model().text_model
-        check_prefix(
-            prefix,
-            prefix_pad_masks,
-            batch_size=state.shape[0],
-            weight=text_model.layers[0].self_attn.k_proj.weight,
-            has_cls_head=self.config.use_cls_head,
-        )
-        if prefix in self._judged_before:
+    def _origin(self, batch: dict[str, Tensor]) -> Origin:
+        self._number += 1
+        tokens, mask = batch[OBS_LANGUAGE_TOKENS], batch[OBS_LANGUAGE_ATTENTION_MASK]
+        return Origin(id(self), self._episode, self._number, tokens.clone(), mask.clone())
+
+    def _check_prefix(self, prefix: Prefix, batch: dict[str, Tensor]) -> Origin:
+        """Does a cached prefix belong to this policy, this episode, this batch?"""
+        self._check_fits(prefix, batch[OBS_STATE])
+        origin = prefix.origin
+        if origin is None or origin.policy != id(self):
+            raise ValueError(
+                "past_key_values are of another policy, or not made with cal_cache=True"
+            )
+        if origin.episode != self._episode:
             raise ValueError(
                 "past_key_values are of an earlier episode: reset() was called since. Compute "
                 "them anew with cal_cache=True"
             )
+        tokens, mask = batch[OBS_LANGUAGE_TOKENS], batch[OBS_LANGUAGE_ATTENTION_MASK]
+        if not torch.equal(origin.mask, mask) or not torch.equal(
+            origin.tokens * mask, tokens * mask
+        ):
+            raise ValueError(
+                f"past_key_values were computed for the instruction {origin.tokens.tolist()}, the "
+                f"batch has {tokens.tolist()} (tokens): compute them anew with cal_cache=True"
+            )
+        return origin
+
+    def _check_fits(self, prefix: Prefix, state: Tensor) -> None:
+        text_model = self.model.vlm_with_expert.get_vlm_model().text_model
+        check_prefix(
+            prefix,
+            batch_size=state.shape[0],
+            weight=text_model.layers[0].self_attn.k_proj.weight,
+            has_cls_head=self.config.use_cls_head,
+        )
 
     def _check_action_context(self, action_context: Tensor | None, batch_size: int) -> None:
         expected = (batch_size, self.config.chunk_size, self.config.action_feature.shape[0])

@@ -11,6 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The call that made a prefix: it may be used for this policy, episode and instruction only.
+
+    Attributes:
+        policy: id() of it.
+        episode: number of resets before.
+        number: of the policy's inferences, this one included.
+        tokens: (B, L) the instruction.
+        mask: (B, L) bool, False for padding.
+    """
+
+    policy: int
+    episode: int
+    number: int
+    tokens: Tensor
+    mask: Tensor
+
+
 @dataclass(frozen=True, eq=False)  # two prefixes are the same only if they are one object
 class Prefix:
     """KV of the vision-language prefix, and what the CLS tokens made of it.
@@ -24,12 +43,14 @@ class Prefix:
         obs_cls_out: (B, N, H) float32, the output (after the final norm) at the CLS tokens; None
             without CLS head.
         state_index: which of the P tokens is the state; what follows it is padding.
+        origin: where it comes from, if a call with cal_cache=True made it.
     """
 
     past_key_values: DynamicCache
     pad_masks: Tensor
     obs_cls_out: Tensor | None
     state_index: int
+    origin: "Origin | None" = None
 
     @property
     def batch_size(self) -> int:
@@ -49,9 +70,8 @@ class Prefix:
         """Memory of all its tensors, in bytes."""
         return sum(tensor.nbytes for tensor in self._tensors())
 
-    def without_state(self) -> DynamicCache:
-        """KV of the tokens before the state. Appending to it leaves this prefix as it is."""
-        end = self.state_index
+    def before(self, end: int) -> DynamicCache:
+        """KV of the tokens before `end`. Appending to it leaves this prefix as it is."""
         return DynamicCache(
             tuple(
                 (layer.keys[:, :, :end], layer.values[:, :, :end], None)
@@ -70,17 +90,15 @@ class Prefix:
 
 def check_prefix(
     prefix: Prefix,
-    prefix_pad_masks: Tensor | None,
     *,
     batch_size: int,
     weight: Tensor,
     has_cls_head: bool,
 ) -> None:
-    """Does a cached prefix belong to a policy, a batch and masks?
+    """Does a cached prefix fit a policy and a batch?
 
     Args:
         prefix: what was given as past_key_values.
-        prefix_pad_masks: what was given with it; None to leave that out.
         batch_size: B of the observation.
         weight: of the policy's language model, for its dtype and device.
         has_cls_head: whether the policy has one.
@@ -104,6 +122,20 @@ def check_prefix(
     ):
         if cached != own:
             raise ValueError(f"past_key_values are of the {what} {cached}, the policy of {own}")
+    if has_cls_head and prefix.obs_cls_out is None:
+        raise ValueError("past_key_values come from a policy without CLS head, this one has one")
+
+
+def check_masks(prefix: Prefix, prefix_pad_masks: Tensor | None) -> None:
+    """Are these the masks that a prefix was computed with?
+
+    Args:
+        prefix: the prefix.
+        prefix_pad_masks: what was given with it; None to leave that out.
+
+    Raises:
+        ValueError: they are not.
+    """
     if prefix_pad_masks is not None and (
         prefix_pad_masks.shape != prefix.pad_masks.shape
         or not torch.equal(prefix_pad_masks.to(prefix.device), prefix.pad_masks)
@@ -112,5 +144,3 @@ def check_prefix(
             f"prefix_pad_masks {tuple(prefix_pad_masks.shape)} are not those that past_key_values "
             f"were computed with, {tuple(prefix.pad_masks.shape)}"
         )
-    if has_cls_head and prefix.obs_cls_out is None:
-        raise ValueError("past_key_values come from a policy without CLS head, this one has one")

@@ -54,3 +54,8 @@ def test_it_never_leaves_the_clamp():
         for _ in range(1000):
             threshold = adaptive.adjust(decision, threshold)
         assert threshold == pytest.approx(end)
+
+
+@pytest.mark.parametrize(("start", "decision", "end"), [(0.95, True, 0.8), (0.0, False, 0.2)])
+def test_a_start_outside_the_clamp_is_brought_into_it_first(start, decision, end):
+    assert AdaptiveThreshold().adjust(decision, start) == end

@@ -1,3 +1,4 @@
+import copy
 import math
 import threading
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import HealthCheck, given, settings
+from lerobot.processor import AbsoluteActionsProcessorStep, RelativeActionsProcessorStep
 
 from cls_vla_ros.inference import PolicyServer, Reason, ReuseLimits, batch_mean, load_policy
 
@@ -200,6 +202,7 @@ def test_without_cls_head_there_is_no_decision(loaded, make_observation, monkeyp
         ({"images": {}}, "observation.images.front"),
         ({"state": np.zeros(4, np.float32)}, r"\(3,\) float32, got \(4,\)"),
         ({"state": np.zeros(3)}, "float64"),
+        ({"stamp_s": math.nan}, "stamp_s"),
         ({"state": np.array([0, np.inf, 0], np.float32)}, "infinity"),
     ],
 )
@@ -360,3 +363,63 @@ def test_eight_threads_on_shared_and_separate_sessions(reusing, make_observation
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     assert not problems
+
+
+def test_one_robots_fault_leaves_the_others_as_they_were(reusing, make_observation, monkeypatch):
+    reusing.infer(make_observation(0), "good")
+    reusing.session("good").limits = reusing.session().limits
+    reusing.session("good").threshold = -1.0
+    encode = reusing.policy.encode_prefix
+
+    def with_nan(batch):
+        prefix = encode(batch)
+        prefix.obs_cls_out.fill_(math.nan)
+        return prefix
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reusing.policy, "encode_prefix", with_nan)
+        with pytest.raises(ValueError, match="NaN"):
+            reusing.infer_batch(
+                {"good": make_observation(0, stamp_s=0.1), "bad": make_observation(1)}
+            )
+    assert reusing.session("good").consecutive_reuses == 0
+    assert reusing.session("good").statistics.inferences == 1
+    assert not reusing.infer(make_observation(1), "bad").decision.has_history
+    assert reusing.infer(make_observation(0, stamp_s=0.2), "good").prefix_reused
+
+
+def test_relative_actions_of_a_batch_are_relative_to_each_robots_own_state(
+    loaded, make_observation
+):
+    policy, preprocessor, postprocessor = loaded
+    relative = RelativeActionsProcessorStep(enabled=True)
+    absolute = AbsoluteActionsProcessorStep(enabled=True, relative_step=relative)
+    pre, post = copy.copy(preprocessor), copy.copy(postprocessor)
+    pre.steps, post.steps = [*pre.steps, relative], [absolute, *post.steps]
+    observations = {
+        name: replace(make_observation(0), state=np.full(3, value, np.float32))
+        for name, value in (("left", 0.0), ("right", 100.0))
+    }
+    noise = torch.randn(1, 50, 32)
+    servers = [PolicyServer(policy, pre, post) for _ in range(2)]
+    for server in servers:
+        server._draw_noise = lambda: noise
+    batch = servers[0].infer_batch(observations)
+    for name, observation in observations.items():
+        single = servers[1].infer(observation, name)
+        np.testing.assert_allclose(batch[name].actions, single.actions, atol=1e-3)
+
+
+def test_a_prefix_that_made_nan_is_not_used_again(reusing, make_observation, monkeypatch):
+    reusing.infer(make_observation(0))
+    with monkeypatch.context() as patch:
+        denoise = reusing.policy.denoise
+        patch.setattr(reusing.policy, "denoise", lambda *a: denoise(*a) * math.nan)
+        assert np.isnan(reusing.infer(make_observation(0, stamp_s=0.1)).actions).all()
+    assert reusing.infer(make_observation(0, stamp_s=0.2)).reason is Reason.PREVIOUS_ERROR
+
+
+def test_a_session_can_be_removed(reusing, make_observation):
+    reusing.infer(make_observation(0), "gone")
+    reusing.remove_session("gone")
+    assert not reusing.infer(make_observation(0), "gone").decision.has_history

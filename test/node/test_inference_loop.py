@@ -29,9 +29,9 @@ class FakeServer:
     error: Exception | None = None
     seen: list = field(default_factory=list)
 
-    def reset(self) -> int:
+    def reset(self) -> tuple[int, None]:
         self.episode += 1
-        return self.episode
+        return self.episode, None
 
     def session(self):
         return self
@@ -109,7 +109,7 @@ def test_reset_does_not_wait_and_what_began_before_it_is_dropped(rig):
     rig.loop.start()
     assert rig.server.under_way.wait(10)
     began = time.monotonic()
-    episode = rig.loop.reset()
+    episode, _ = rig.loop.reset()
     assert time.monotonic() - began < 1
     rig.server.open.set()
     rig.until(lambda: len(rig.results) >= 2)
@@ -134,7 +134,7 @@ def test_a_change_of_task_takes_observation_and_episode_along(rig):
     rig.loop.start()
     rig.until(lambda: rig.results)
     assert rig.loop.set_task("a") is None
-    episode = rig.loop.set_task("b")
+    episode, _ = rig.loop.set_task("b")
     rig.until(lambda: rig.results[-1].inference.episode == episode)
     assert {task for seen, task in rig.server.seen if seen == episode} == {"b"}
     assert {task for seen, task in rig.server.seen if seen < episode} == {"a"}

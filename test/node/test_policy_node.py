@@ -531,7 +531,6 @@ def test_prefixes_are_reused_and_it_is_said(make_robot):
     assert [m.prefix_reused for m in messages] == [reason == 0 for reason in reasons]
     assert [m.evaluated for m in messages] == [reason != 0 for reason in reasons]
     assert messages[2].cache_age_s > 0
-    assert messages[2].prefix_ms == 0
     assert messages[5].cache_length == 2
     assert messages[5].reuse_rate == pytest.approx(4 / 6)
     assert messages[4].similarity == messages[3].similarity  # the last one evaluated
@@ -566,3 +565,16 @@ def test_statistics_are_logged_at_reset_and_at_the_end(make_robot, capfd):
     robot.node.trigger_deactivate()
     robot.node.trigger_cleanup()
     assert "in total:" in capfd.readouterr().err
+
+
+def test_the_threshold_is_the_parameters_again_when_it_no_longer_adapts(make_robot):
+    robot = make_robot(gate__threshold=0.95, gate__adaptive=True).start()
+    assert infer(robot, 4)[-1].threshold == pytest.approx(0.8)  # adapted, in its clamp
+    assert robot.set("gate.adaptive", False).successful
+    assert infer(robot, 3)[-1].threshold == 0.95
+
+
+def test_an_episode_that_a_task_change_ends_is_logged(robot, capfd):
+    infer(robot, 2)
+    assert robot.set("task", "close").successful
+    assert "the task is now 'close'; the last one: " in capfd.readouterr().err

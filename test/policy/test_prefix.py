@@ -96,13 +96,43 @@ def test_an_older_prefix_does_not_become_the_history_again(with_stock_weights, m
     assert policy.last_decision.similarity == pytest.approx(by_hand.item(), abs=1e-6)
 
 
-def test_a_prefix_of_an_earlier_episode_is_refused(with_stock_weights, make_batch):
+@pytest.mark.parametrize("was_used", [False, True])
+def test_a_prefix_of_an_earlier_episode_is_refused(with_stock_weights, make_batch, was_used):
     policy = with_stock_weights(num_steps=1)
     prefix, _, _ = policy.predict_action_chunk(make_batch(), cal_cache=True)
-    policy.predict_action_chunk(make_batch(), past_key_values=prefix, compute_cls_similarity=True)
+    if was_used:
+        policy.predict_action_chunk(make_batch(), past_key_values=prefix)
     policy.reset()
     with pytest.raises(ValueError, match="earlier episode"):
         policy.predict_action_chunk(make_batch(), past_key_values=prefix)
+
+
+def test_a_prefix_of_another_instruction_is_refused(with_stock_weights, make_batch):
+    policy = with_stock_weights(num_steps=1)
+    prefix, _, _ = policy.predict_action_chunk(make_batch(), cal_cache=True)
+    batch = make_batch()
+    batch["observation.language.tokens"][1, 6] += 1  # padding: the same instruction
+    policy.predict_action_chunk(batch, past_key_values=prefix)
+    batch["observation.language.tokens"][1, 0] += 1
+    with pytest.raises(ValueError, match="instruction"):
+        policy.predict_action_chunk(batch, past_key_values=prefix)
+
+
+def test_a_prefix_of_another_policy_is_refused(with_stock_weights, make_batch):
+    prefix, _, _ = with_stock_weights().predict_action_chunk(make_batch(), cal_cache=True)
+    with pytest.raises(ValueError, match="another policy"):
+        with_stock_weights().predict_action_chunk(make_batch(), past_key_values=prefix)
+
+
+def test_an_older_prefix_does_not_replace_a_newer_history(with_stock_weights, make_batch):
+    """Also one that the gate has not seen yet."""
+    policy = with_stock_weights(num_steps=1)
+    old, _, _ = policy.predict_action_chunk(make_batch(0), cal_cache=True)
+    _, newer, _ = policy.predict_action_chunk(make_batch(1), compute_cls_similarity=True)
+    policy.predict_action_chunk(make_batch(0), past_key_values=old, compute_cls_similarity=True)
+    _, now, _ = policy.predict_action_chunk(make_batch(2), compute_cls_similarity=True)
+    by_hand = torch.nn.functional.cosine_similarity(now[:, 0], newer[:, 1], dim=-1).mean()
+    assert policy.last_decision.similarity == pytest.approx(by_hand.item(), abs=1e-6)
 
 
 def damaged(prefix, **changes):
@@ -111,6 +141,7 @@ def damaged(prefix, **changes):
         "pad_masks": prefix.pad_masks,
         "obs_cls_out": prefix.obs_cls_out,
         "state_index": prefix.state_index,
+        "origin": prefix.origin,
     }
     return type(prefix)(**(values | changes))
 
@@ -163,7 +194,14 @@ def test_action_context_is_taken_in_its_right_shape_alone(with_stock_weights, ma
 
 
 def test_its_memory_is_that_of_its_tensors(with_stock_weights, make_batch):
-    prefix = with_stock_weights().encode_prefix(make_batch())
+    """Also after it was used: it holds no view on anything larger."""
+    policy = with_stock_weights()
+    prefix = policy.encode_prefix(make_batch())
+    policy.denoise(prefix)
+    held = {
+        t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in prefix._tensors()
+    }
+    assert sum(held.values()) == prefix.nbytes
     tokens = prefix.pad_masks.shape[1]
     kv = (
         2 * 4 * 2 * 2 * tokens * 16 * 4
