@@ -71,8 +71,7 @@ def choose_device(device: str) -> str:
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"the device {device!r} is not here: torch sees {torch.cuda.device_count()} CUDA "
-            "devices. Use device "
-            "'auto' or 'cpu', or check the NVIDIA driver with nvidia-smi"
+            "devices. Use device 'auto' or 'cpu', or check the NVIDIA driver with nvidia-smi"
         )
     return device
 
@@ -97,7 +96,7 @@ def _check_has_processors(path: str | Path) -> None:
     if isinstance(path, Path) and not (path / name).is_file():
         raise FileNotFoundError(
             f"the checkpoint {path} has no {name}: without it the observation cannot be "
-            "normalised as in training. "
-            "It was saved by an older lerobot: convert it once with lerobot's own "
-            "`python -m lerobot.processor.migrate_policy_normalization --pretrained-path ...`"
+            "normalised as in training. It was saved by an older lerobot: convert it once with "
+            "lerobot's own `python -m lerobot.processor.migrate_policy_normalization "
+            "--pretrained-path ...`"
         )

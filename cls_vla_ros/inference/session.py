@@ -3,8 +3,6 @@
 import threading
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from cls_vla_ros.inference.adaptive_threshold import AdaptiveThreshold
 from cls_vla_ros.inference.frame_guard import Thumbnail, look
 from cls_vla_ros.inference.prefix_cache import PrefixCache, PrefixCacheQueue
@@ -203,14 +201,12 @@ class Session:
                 return None
             decision = self._gate.evaluate(prefix.obs_cls_out)
             if is_present:
-                self._keep(prefix, prefix.obs_cls_out, seen, decision)
+                self._keep(prefix, seen, decision)
                 self._count(reason)
             return decision
 
-    def _keep(
-        self, prefix: Prefix, obs_cls_out: Tensor, seen: Seen, decision: GateDecision
-    ) -> None:
-        self._gate.commit(obs_cls_out)
+    def _keep(self, prefix: Prefix, seen: Seen, decision: GateDecision) -> None:
+        self._gate.commit(prefix.obs_cls_out)
         self._last_decision = decision
         self._in_a_row = 0
         for statistics in (self.statistics, self.total):
@@ -221,8 +217,9 @@ class Session:
         else:
             self._empty(Reason.SCENE_CHANGED)
         if self.limits.adaptive and decision.has_history:
-            moved = self._adaptive.adjust(decision.should_cache, self._gate.threshold)
-            self._gate.threshold = moved
+            self._gate.threshold = self._adaptive.adjust(
+                decision.should_cache, self._gate.threshold
+            )
 
     def _count(self, reason: Reason) -> None:
         for statistics in (self.statistics, self.total):

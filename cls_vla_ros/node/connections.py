@@ -17,6 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.settings import Settings
 
+NODE_NAME = "cls_vla_policy"
 IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
 OUTPUT_QOS = QoSProfile(depth=10)  # reliable
 DIAGNOSTICS_PERIOD_S = 1.0

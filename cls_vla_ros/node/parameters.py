@@ -61,9 +61,9 @@ class Parameters:
                 missing.
         """
         names = self.get("cameras")
-        self._declare(_for_camera(spec, name) for name in names for spec in CAMERA_SPECS)
-        wanted = {spec.name for spec in SPECS}
-        wanted |= {_for_camera(spec, name).name for name in names for spec in CAMERA_SPECS}
+        of_cameras = [_for_camera(spec, name) for name in names for spec in CAMERA_SPECS]
+        self._declare(of_cameras)
+        wanted = {spec.name for spec in (*SPECS, *of_cameras)}
         if problems := [text for name, text in self._bad.items() if name in wanted]:
             raise ValueError("; ".join(problems))
         if not self.get("policy.path"):

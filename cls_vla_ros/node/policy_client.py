@@ -13,9 +13,8 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
-from cls_vla_ros.node.connections import OUTPUT_QOS
+from cls_vla_ros.node.connections import NODE_NAME, OUTPUT_QOS
 
-POLICY_NODE = "cls_vla_policy"
 PROBE_S = 1.0
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
@@ -56,8 +55,8 @@ class PolicyClient:
         self.node.create_subscription(
             DiagnosticArray, "/diagnostics", self._on_diagnostics, OUTPUT_QOS
         )
-        self._change_state = self.node.create_client(ChangeState, f"{POLICY_NODE}/change_state")
-        self._get_state = self.node.create_client(GetState, f"{POLICY_NODE}/get_state")
+        self._change_state = self.node.create_client(ChangeState, f"{NODE_NAME}/change_state")
+        self._get_state = self.node.create_client(GetState, f"{NODE_NAME}/get_state")
         self._reset = self.node.create_client(Trigger, "reset")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
@@ -100,7 +99,7 @@ class PolicyClient:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if POLICY_NODE in status.name:
+            if NODE_NAME in status.name:
                 self.diagnostics = {value.key: value.value for value in status.values}
 
     def _call(self, client, request, timeout_s: float):

@@ -12,7 +12,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from cls_vla_ros.inference import PolicyServer, Session, load_policy
-from cls_vla_ros.node.connections import Connections, Handlers
+from cls_vla_ros.node.connections import NODE_NAME, Connections, Handlers
 from cls_vla_ros.node.demo_policy import resolve_policy_path
 from cls_vla_ros.node.diagnostics import of_policy, of_session
 from cls_vla_ros.node.inference_loop import InferenceLoop, Result, first_not_finite
@@ -21,11 +21,10 @@ from cls_vla_ros.node.messages import to_action_chunk, to_joint_trajectory, to_s
 from cls_vla_ros.node.observation_buffer import ObservationBuffer
 from cls_vla_ros.node.parameter_specs import CHECKPOINT
 from cls_vla_ros.node.parameters import Parameters
+from cls_vla_ros.node.policy_fit import check_against_policy
 from cls_vla_ros.node.reporter import Reporter
-from cls_vla_ros.node.settings import CameraSettings, Settings, check_against_policy
+from cls_vla_ros.node.settings import CameraSettings, Settings
 from cls_vla_ros.node.stamps import to_ns
-
-NODE_NAME = "cls_vla_policy"
 
 
 class PolicyNode(LifecycleNode):
@@ -172,9 +171,8 @@ class PolicyNode(LifecycleNode):
         )
         self.get_logger().info(
             f"configured in {time.perf_counter() - started:.1f} s: policy on "
-            f"{policy.config.device}, "
-            f"{len(settings.cameras)} cameras, {len(settings.state.joints)} joints, "
-            f"{len(action.names)} action values"
+            f"{policy.config.device}, {len(settings.cameras)} cameras, "
+            f"{len(settings.state.joints)} joints, {len(action.names)} action values"
         )
         if policy.config.use_cls_head and not policy.config.cls_head_trained:
             self.get_logger().warning(
@@ -185,11 +183,11 @@ class PolicyNode(LifecycleNode):
     def _destroy(self) -> None:
         """Back to before configure; also from the middle of it."""
         if self._loop is not None:
-            self._episode, self._inference_id = self._session.episode, self._loop.inference_id
             try:
                 self._loop.stop()
             except TimeoutError as error:  # it hands nothing over any more: let it end by itself
                 self._reporter.transition_failed("stop", error)
+            self._episode, self._inference_id = self._session.episode, self._loop.inference_id
             self._reporter.ended(self._session, is_ros_up=self.context.ok())
         if self._connections is not None:
             self._connections.close()

@@ -84,18 +84,17 @@ def vlm_directory(path: str | Path, vlm_model_name: str) -> str:
 
 
 def save_vlm_beside(config: CLSSmolVLAConfig, directory: Path) -> None:
-    """Write the configuration into a checkpoint, and the VLM's folder if it is a local one.
+    """Put a local VLM's folder into a checkpoint, and its name there into the configuration.
 
     Without that a policy fine-tuned from a checkpoint with its own VLM folder would name a folder
     of the machine that it was trained on.
 
     Args:
         config: of the policy; it is the same afterwards.
-        directory: the checkpoint.
+        directory: the checkpoint; it has a configuration already.
     """
     vlm = Path(config.vlm_model_name)
     if not vlm.is_dir():
-        config._save_pretrained(directory)
         return
     beside = directory / VLM_FOLDER
     if vlm.resolve() != beside.resolve():

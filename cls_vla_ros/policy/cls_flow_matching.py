@@ -23,10 +23,10 @@ class CLSVLAFlowMatching(VLAFlowMatching):
     """lerobot's VLAFlowMatching with `num_cls_prefix` learnable tokens.
 
     bidirectional: the prefix is [CLS, images, language, state], and the CLS tokens share the
-        attention block of
-    images and language. readout: the prefix is stock SmolVLA's; the CLS tokens are run afterwards
-    over its cached KV, at the positions -N..-1 (with RoPE only distances count, so these are the
-    distances of the other layout).
+        attention block of images and language.
+    readout: the prefix is stock SmolVLA's; the CLS tokens are run afterwards over its cached KV,
+        at the positions -N..-1 (with RoPE only distances count, so these are the distances of the
+        other layout).
     """
 
     def __init__(
