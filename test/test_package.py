@@ -14,7 +14,7 @@ from cls_vla_ros.node.parameter_specs import markdown_table
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "cls_vla_ros").rglob("*.py"))
-ROOMS = ("policy", "inference", "node", "tools")  # calls point to the left only
+ROOMS = ("policy", "engine", "inference", "node", "tools")  # calls point to the left only
 ROS_PACKAGES = {
     *("ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "launch"),
     *("launch_ros", "lifecycle_msgs", "rcl_interfaces", "rclpy", "rosgraph_msgs", "sensor_msgs"),
@@ -44,7 +44,7 @@ def test_calls_point_downward_and_rclpy_stays_in_its_room(path):
     if room in ROOMS:
         above = ROOMS[ROOMS.index(room) + 1 :]
         assert not [name for name in imports if room_of(name) in above]
-    if room in ("policy", "inference"):
+    if room in ("policy", "engine", "inference"):
         assert not {name.split(".")[0] for name in imports} & ROS_PACKAGES
         assert "cls_vla_ros.msg" not in imports
 
