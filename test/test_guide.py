@@ -144,7 +144,7 @@ def test_threshold_settings(name, threshold):
 def test_adaptive_threshold(checkpoint, make_observation):
     """A hit rate of zero lowers the threshold. (The guide raises it, which keeps it at zero.)"""
     server = PolicyServer(*load_policy(checkpoint, "cpu"), seed=0)
-    server.policy.config.num_steps = 1
+    server.config.num_steps = 1
     session = server.session()
     session.limits = replace(session.limits, adaptive=True, enabled=False)
     session.threshold = 0.8
@@ -172,7 +172,7 @@ def test_monitoring_the_similarity(policy, observe):
 
 def test_cache_statistics(checkpoint, make_observation):
     server = PolicyServer(*load_policy(checkpoint, "cpu"), seed=0)
-    server.policy.config.num_steps = 1
+    server.config.num_steps = 1
     counted = Counter()
     for step in range(6):
         inference = server.infer(make_observation(step))
@@ -204,7 +204,7 @@ def test_batch(policy, observe):
 def test_threads(checkpoint, make_observation):
     """One policy for several robots: each has a session, so no history is another's."""
     server = PolicyServer(*load_policy(checkpoint, "cpu"), seed=0)
-    server.policy.config.num_steps = 1
+    server.config.num_steps = 1
     firsts = {}
 
     def robot(name):

@@ -1,7 +1,8 @@
 """The policy's inference, made fast: static shapes, fused kernels, CUDA graphs. No ROS."""
 
+from cls_vla_ros.engine.choose import DTYPES, ENGINES, make_engine
 from cls_vla_ros.engine.engine import Engine
 from cls_vla_ros.engine.prefix import EncodedPrefix
 from cls_vla_ros.engine.sample import Sample
 
-__all__ = ["EncodedPrefix", "Engine", "Sample"]
+__all__ = ["DTYPES", "ENGINES", "EncodedPrefix", "Engine", "Sample", "make_engine"]

@@ -6,19 +6,20 @@ As it stands, it calls the model's operations one by one, on any device: the eng
 
 import logging
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from torch import Tensor
 
-from cls_vla_ros.engine.clock import Clock
+from cls_vla_ros.engine.clock import Clock, Mark
 from cls_vla_ros.engine.model import Model
 from cls_vla_ros.engine.pictures import PictureSize, to_patches
 from cls_vla_ros.engine.prefix import EncodedPrefix
+from cls_vla_ros.engine.read_weights import WeightReader
 from cls_vla_ros.engine.sample import Sample
 from cls_vla_ros.engine.torch_ops import TorchOps
-from cls_vla_ros.engine.weights import WeightReader
 from cls_vla_ros.engine.workspace import Workspace, Workspaces
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
@@ -26,7 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """Three steps: `encode_prefix` or `refresh_state`, then `denoise`. One caller at a time."""
+    """Three steps: `encode_prefix` or `refresh_state`, then `denoise`. One caller at a time.
+
+    Attributes:
+        took_ms: how long the device was at each step of the inference that the last `denoise`
+            ended, by "prefix", "refresh" and "denoise"; 0 for a step that was not there.
+    """
 
     name = "eager"
 
@@ -66,6 +72,8 @@ class Engine:
             max_tokens or self.config.tokenizer_max_length,
         )
         self._time_tables: dict[int, Tensor] = {}
+        self._marks: list[tuple[str, Mark, Mark]] = []  # of the inference under way
+        self.took_ms = {"prefix": 0.0, "refresh": 0.0, "denoise": 0.0}  # of the last one
 
     @property
     def ops_name(self) -> str:
@@ -91,7 +99,7 @@ class Engine:
         Returns:
             The prefix of each. What it holds on the host is there when the next `denoise` is done.
         """
-        with self.clock.stream():
+        with self._step("prefix"):
             work = self._workspaces.get(len(samples))
             work.loaded = None
             work.put_text([sample.tokens for sample in samples], [s.mask for s in samples])
@@ -115,7 +123,7 @@ class Engine:
         Returns:
             A prefix for each, with the obs_cls_out of the given one.
         """
-        with self.clock.stream():
+        with self._step("refresh"):
             work = self._workspaces.get(len(prefixes))
             work.load(prefixes)
             work.loaded = None
@@ -139,7 +147,7 @@ class Engine:
             Normalised actions, (B, T, A) float32 on the host.
         """
         num_steps = num_steps or self.config.num_steps
-        with self.clock.stream():
+        with self._step("denoise"):
             work = self._workspaces.get(len(prefixes))
             work.load(prefixes)
             work.put_noise(noise)
@@ -148,7 +156,8 @@ class Engine:
                 work, ("denoise", num_steps), lambda: self._model.denoise(work.memory, table)
             )
             actions = work.take_actions()
-            self.clock.wait()
+        self.clock.wait()
+        self._tell_times()
         actions = actions[..., : self.config.action_feature.shape[0]].clone()
         if self.config.adapt_to_pi_aloha:
             actions = SmolVLAPolicy._pi_aloha_encode_actions(None, actions)  # uses no policy
@@ -191,6 +200,25 @@ class Engine:
         stage(3, "denoising")
         self.denoise(prefixes, noise)
         return time.perf_counter() - started
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        """What is launched inside is part of a step, and comes after what came before."""
+        with self.clock.stream():
+            start = self.clock.mark()
+            try:
+                yield
+            except BaseException:
+                self._marks.clear()
+                raise
+            self._marks.append((name, start, self.clock.mark()))
+
+    def _tell_times(self) -> None:
+        took = dict.fromkeys(self.took_ms, 0.0)
+        for name, start, end in self._marks:
+            took[name] += self.clock.elapsed_ms(start, end)
+        self.took_ms = took
+        self._marks.clear()
 
     def _run(self, work: Workspace, key: Hashable, function: Callable[[], None]) -> None:
         """Do one step on a workspace."""

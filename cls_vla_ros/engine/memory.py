@@ -19,7 +19,8 @@ class Memory:
         tokens: (B, L) int64.
         language_mask: (B, L) bool, False for padding.
         state: (B, S) float32.
-        noise: (B, T, A) float32; the actions, once denoised.
+        noise: (B, T, A) float32.
+        actions: (B, T, A) float32, normalised.
         kv: (layers, 2, B, R, Hkv, D), the language model's K and V, after RoPE.
         cross_kv: (2, X, B, P, Hkv, D), what the expert's cross-attention layers make of them.
         visible: (B, P) bool, which tokens of the prefix count.
@@ -32,6 +33,7 @@ class Memory:
     language_mask: Tensor
     state: Tensor
     noise: Tensor
+    actions: Tensor
     kv: Tensor
     cross_kv: Tensor
     visible: Tensor
@@ -66,6 +68,7 @@ class Memory:
             language_mask=zeros(size, layout.language, dtype=torch.bool),
             state=zeros(size, state_dim, dtype=wide),
             noise=zeros(size, layout.chunk_size, action_dim, dtype=wide),
+            actions=zeros(size, layout.chunk_size, action_dim, dtype=wide),
             kv=zeros(len(weights.text_layers), 2, size, layout.rows, *heads),
             cross_kv=zeros(2, len(weights.cross_layers), size, layout.prefix, *heads),
             visible=zeros(size, layout.prefix, dtype=torch.bool),

@@ -65,7 +65,7 @@ class Model:
         self._project_cross(memory, slice(layout.state, layout.prefix))
 
     def denoise(self, memory: Memory, time_table: Tensor) -> None:
-        """Integrate the expert's flow from noise to actions, in `memory.noise`.
+        """Integrate the expert's flow from `memory.noise` to `memory.actions`.
 
         Args:
             memory: with an encoded prefix.
@@ -83,8 +83,9 @@ class Model:
         )  # (B, T, P + T)
         end = layout.prefix + layout.chunk_size
         num_steps = time_table.shape[0]
+        memory.actions.copy_(memory.noise)
         for time_row in time_table:
-            x = ops.embed_noise(memory.noise, w.noise_in, time_row, w.time_out)  # (B, T, E)
+            x = ops.embed_noise(memory.actions, w.noise_in, time_row, w.time_out)  # (B, T, E)
             for index, layer in enumerate(w.expert_layers):
                 if layer is None:
                     continue
@@ -94,7 +95,7 @@ class Model:
                     kv = memory.cross_kv[:, w.cross_layers.index(index)]
                     rope, mask = among_actions, over_prefix
                 x = self._layer(layer, x, rope, kv, mask, layout.prefix)
-            ops.step(x, memory.noise, w.action_out, eps, -1.0 / num_steps)
+            ops.step(x, memory.actions, w.action_out, eps, -1.0 / num_steps)
 
     def _layer(
         self, layer: DecoderLayer, x: Tensor, rope: Rope, kv: Tensor, mask: Tensor, row: int

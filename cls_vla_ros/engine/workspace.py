@@ -36,7 +36,7 @@ class Workspace:
             name: self._host_like(getattr(memory, name))
             for name in ("tokens", "language_mask", "state", "noise")
         }
-        self._actions = self._host_like(memory.noise)
+        self._actions = self._host_like(memory.actions)
 
     def patches_of(self, camera: int) -> Tensor:
         """(B, patches, 3 * patch * patch), the view of one camera's patches."""
@@ -134,7 +134,7 @@ class Workspace:
 
     def take_actions(self) -> Tensor:
         """(B, T, max_action_dim) on the host, once the device has come that far."""
-        return self._actions.copy_(self.memory.noise, non_blocking=True)
+        return self._actions.copy_(self.memory.actions, non_blocking=True)
 
     def _take_obs_cls_outs(self) -> list[Tensor | None]:
         device = self.memory.obs_cls_out

@@ -2,26 +2,24 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from lerobot.policies.utils import prepare_observation_for_inference
-from lerobot.processor import PolicyProcessorPipeline, RelativeActionsProcessorStep
-from lerobot.utils.constants import OBS_STATE
+from lerobot.processor import PolicyProcessorPipeline
 from torch import Tensor
 
-from cls_vla_ros.inference.batching import collate, split_prefix
+from cls_vla_ros.engine import EncodedPrefix, Sample, make_engine
 from cls_vla_ros.inference.frame_guard import Thumbnail
 from cls_vla_ros.inference.observation import Observation, check_observation
 from cls_vla_ros.inference.prefix_cache import PrefixCache
+from cls_vla_ros.inference.preprocessing import Preprocessor
 from cls_vla_ros.inference.reasons import Reason
 from cls_vla_ros.inference.result import Inference
 from cls_vla_ros.inference.session import Seen, Session
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
-from cls_vla_ros.policy.prefix import Prefix
 
 DEFAULT = "default"
 
@@ -36,13 +34,10 @@ class _Job:
     seen: Seen
     entry: PrefixCache | None
     reason: Reason
-    batch: dict[str, Tensor]
-    prefix: Prefix | None = None
+    sample: Sample
+    prefix: EncodedPrefix | None = None
     actions: Tensor | None = None  # (1, T, A), normalised
     values: np.ndarray | None = None  # (T, A), in the dataset's units
-    prefix_ms: float = 0.0
-    refresh_ms: float = 0.0
-    denoise_ms: float = 0.0
 
 
 class PolicyServer:
@@ -59,30 +54,34 @@ class PolicyServer:
         preprocessor: PolicyProcessorPipeline,
         postprocessor: PolicyProcessorPipeline,
         *,
+        engine: str = "auto",
+        dtype: str = "auto",
         seed: int | None = None,
         episode: int = 0,
     ) -> None:
-        """Take over a loaded policy.
+        """Take over a loaded policy: its weights go into an engine, and it may be forgotten.
 
         Args:
             policy: from `load_policy`.
             preprocessor: likewise.
             postprocessor: likewise.
+            engine: "eager", "cuda_graph" or "auto", see `make_engine`.
+            dtype: "float32", "bfloat16" or "auto", see `make_engine`.
             seed: of the denoising noise; None draws another one every time.
             episode: number of the episode that sessions begin with.
+
+        Raises:
+            ValueError: there is no such engine here, or it cannot run this policy.
         """
-        self.policy = policy
-        self._preprocessor = preprocessor
+        self.config = policy.config
+        self._preprocess = Preprocessor(preprocessor, policy.config)
         self._postprocessor = postprocessor
+        self.engine = make_engine(policy, engine, dtype, self._preprocess.max_tokens)
         self._noise = torch.Generator()  # on the CPU, so that a seed means the same everywhere
         if seed is None:
             self._noise.seed()
         else:
             self._noise.manual_seed(seed)
-        # Such a step keeps the state of the observation that it saw last.
-        self._remembers_state = any(
-            isinstance(step, RelativeActionsProcessorStep) for step in preprocessor.steps
-        )
         self._first_episode = episode
         self._inference_lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
@@ -91,7 +90,7 @@ class PolicyServer:
 
     def session(self, name: str = DEFAULT) -> Session:
         """The session of that name, made at the first call: history, cache, limits, statistics."""
-        config = self.policy.config
+        config = self.config
         with self._sessions_lock:
             if name not in self._sessions:
                 self._sessions[name] = Session(
@@ -124,7 +123,7 @@ class PolicyServer:
         Raises:
             ValueError: the observation is not what the policy takes. Nothing has changed then.
         """
-        check_observation(observation, self.policy.config)
+        self._check(observation)
         with self._inference_lock:
             started = time.perf_counter()
             job = self._begin(self.session(session), observation, episode)
@@ -145,25 +144,35 @@ class PolicyServer:
             ValueError: one of the observations is not what the policy takes. Nothing has changed.
         """
         for observation in observations.values():
-            check_observation(observation, self.policy.config)
+            self._check(observation)
         with self._inference_lock:
             started = time.perf_counter()
             jobs = {
                 name: self._begin(self.session(name), observation, None)
                 for name, observation in observations.items()
             }
-            together: dict[object, list[_Job]] = {}
-            for job in jobs.values():
-                sizes = tuple(sorted((n, i.shape) for n, i in job.observation.images.items()))
-                together.setdefault(id(job) if job.entry else sizes, []).append(job)
-            for group in together.values():
-                self._run(group)
+            self._run(list(jobs.values()))
             # All before the first is committed: what one robot's fault stops leaves no trace.
             for job in jobs.values():
-                if self._remembers_state and len(jobs) > 1:
+                if self._preprocess.remembers_state and len(jobs) > 1:
                     self._preprocess(job.observation)  # for relative actions: whose state it is
                 self._finish(job)
             return {name: self._commit(job, started) for name, job in jobs.items()}
+
+    def warm_up(self, say: Callable[[str], None]) -> float:
+        """Make the engine ready for pictures of the sizes that the checkpoint was made for.
+
+        Others are fine, but the first inference with them takes longer.
+
+        Args:
+            say: gets a line before each stage.
+
+        Returns:
+            How long it took, in seconds.
+        """
+        sizes = [self.config.image_features[name].shape[1:] for name in self._preprocess.cameras]
+        with self._inference_lock:
+            return self.engine.warm_up(sizes, say)
 
     def remove_session(self, session: str) -> None:
         """Forget a session altogether, and free its cached prefixes: a robot that is gone."""
@@ -172,48 +181,53 @@ class PolicyServer:
 
     def _begin(self, session: Session, observation: Observation, episode: int | None) -> _Job:
         episode = session.episode if episode is None else episode
+        guarded = {
+            name: image
+            for name, image in observation.images.items()
+            if session.may_reuse and name not in session.limits.unguarded
+        }
         seen = Seen(
             observation.stamp_s,
             observation.task,
             frozenset(observation.images),
-            {
-                name: Thumbnail.of(image)
-                for name, image in observation.images.items()
-                if name not in session.limits.unguarded
-            },
+            guarded,
+            {name: Thumbnail.of(image) for name, image in guarded.items()},
         )
         entry, reason = session.choose(seen, episode)
         if self._processors_know != (session, episode):
-            self._preprocessor.reset()
+            self._preprocess.reset()
             self._postprocessor.reset()
             self._processors_know = (session, episode)
-        batch = self._preprocess(observation)
-        return _Job(session, observation, episode, seen, entry, reason, batch)
+        sample = self._preprocess(observation)
+        return _Job(session, observation, episode, seen, entry, reason, sample)
 
     def _run(self, jobs: list[_Job]) -> None:
-        """Prefix or state refresh, and denoising: one job with an entry, or any number without."""
-        started = self._now()
-        entry = jobs[0].entry
+        """Prefix or state refresh of each, then the denoising of all in one."""
         with _failing(jobs):
-            if entry is not None:
-                prefix = self.policy.refresh_state(entry.prefix, jobs[0].batch)
-            else:
-                prefix = self.policy.encode_prefix(collate([job.batch for job in jobs]))
-            prefix_ended = self._now()
+            full: dict[object, list[_Job]] = {}
+            for job in jobs:
+                if job.entry is None:
+                    sizes = tuple(picture.shape for picture in job.sample.pictures)
+                    full.setdefault(sizes, []).append(job)
+            for group in full.values():
+                prefixes = self.engine.encode_prefix([job.sample for job in group])
+                for job, prefix in zip(group, prefixes, strict=True):
+                    job.prefix = prefix
+            if reusing := [job for job in jobs if job.entry is not None]:
+                prefixes = self.engine.refresh_state(
+                    [job.entry.prefix for job in reusing], [job.sample.state for job in reusing]
+                )
+                for job, prefix in zip(reusing, prefixes, strict=True):
+                    job.prefix = prefix
             noise = torch.cat([self._draw_noise() for _ in jobs])
-            actions = self.policy.denoise(prefix, noise)
-            ended = self._now()
-        parts = split_prefix(prefix, len(jobs))
-        for job, part, of_job in zip(jobs, parts, actions.split(1), strict=True):
-            job.prefix, job.actions = part, of_job
-            took_ms = (prefix_ended - started) * 1e3
-            job.prefix_ms, job.refresh_ms = (0.0, took_ms) if job.entry else (took_ms, 0.0)
-            job.denoise_ms = (ended - prefix_ended) * 1e3
+            actions = self.engine.denoise([job.prefix for job in jobs], noise)
+        for job, of_job in zip(jobs, actions.split(1), strict=True):
+            job.actions = of_job
 
     def _finish(self, job: _Job) -> None:
         """Actions in the dataset's units, and the last checks that can fail."""
         with _failing([job]):
-            job.values = self._postprocessor(job.actions)[0].double().cpu().numpy()  # (T, A)
+            job.values = self._postprocessor(job.actions)[0].double().numpy()  # (T, A)
             obs_cls_out = job.prefix.obs_cls_out
             if obs_cls_out is not None and not obs_cls_out.isfinite().all():
                 raise ValueError("the policy's prefix holds NaN or infinity")
@@ -227,7 +241,7 @@ class PolicyServer:
             decision = session.computed(job.prefix, job.seen, job.reason, job.episode)
         if not np.isfinite(job.values).all():  # nothing good comes of such a prefix
             session.failed(job.episode)
-        statistics = session.statistics
+        statistics, took_ms = session.statistics, self.engine.took_ms
         return Inference(
             episode=job.episode,
             actions=job.values,
@@ -239,32 +253,20 @@ class PolicyServer:
             consecutive_reuses=session.consecutive_reuses,
             hit_rate=statistics.hit_rate,
             reuse_rate=statistics.reuse_rate,
-            prefix_ms=job.prefix_ms,
-            refresh_ms=job.refresh_ms,
-            denoise_ms=job.denoise_ms,
+            prefix_ms=0.0 if entry else took_ms["prefix"],
+            refresh_ms=took_ms["refresh"] if entry else 0.0,
+            denoise_ms=took_ms["denoise"],
             total_ms=(time.perf_counter() - started) * 1e3,
         )
 
-    def _preprocess(self, observation: Observation) -> dict[str, Tensor]:
-        arrays = {OBS_STATE: observation.state, **observation.images}
-        device = torch.device(self._device)
-        batch = prepare_observation_for_inference(arrays, device, observation.task)
-        return self._preprocessor(batch)
+    def _check(self, observation: Observation) -> None:
+        check_observation(observation, self.config)
+        self.engine.check_pictures({n: i.shape[:2] for n, i in observation.images.items()})
 
     def _draw_noise(self) -> Tensor:
-        config = self.policy.config
+        config = self.config
         shape = (1, config.chunk_size, config.max_action_dim)
-        return torch.randn(shape, generator=self._noise).to(self._device)
-
-    @property
-    def _device(self) -> str:
-        return self.policy.config.device
-
-    def _now(self) -> float:
-        """The time when the device has done its work: without that, it would be the launch's."""
-        if torch.device(self._device).type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+        return torch.randn(shape, generator=self._noise)
 
 
 @contextmanager

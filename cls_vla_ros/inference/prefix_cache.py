@@ -3,8 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
+from cls_vla_ros.engine import EncodedPrefix
 from cls_vla_ros.inference.frame_guard import Thumbnail
-from cls_vla_ros.policy.prefix import Prefix
 
 MAX_ENTRIES = 10  # the guide's max_queue_size
 
@@ -22,7 +22,7 @@ class PrefixCache:
         reuses: how often it was used again.
     """
 
-    prefix: Prefix
+    prefix: EncodedPrefix
     stamp_s: float
     task: str
     thumbnails: dict[str, Thumbnail]

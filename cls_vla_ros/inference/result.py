@@ -21,7 +21,7 @@ class Inference:
             policy made it.
         decision: the gate's; the last one if a cached prefix was used, which the gate did not look
             at. None if the policy has no CLS head.
-        obs_cls_out: (1, N, H) float32 on the policy's device, of the prefix that was used; None if
+        obs_cls_out: (1, N, H) float32 on the host, of the prefix that was used; None if
             the policy has no CLS head.
         reason: REUSED, or why the prefix was computed.
         cache_length: prefixes in the cache queue now.

@@ -3,12 +3,14 @@
 import threading
 from dataclasses import dataclass
 
+import numpy as np
+
+from cls_vla_ros.engine import EncodedPrefix
 from cls_vla_ros.inference.adaptive_threshold import AdaptiveThreshold
-from cls_vla_ros.inference.frame_guard import Thumbnail, look
+from cls_vla_ros.inference.frame_guard import Thumbnail, is_frozen, look
 from cls_vla_ros.inference.prefix_cache import PrefixCache, PrefixCacheQueue
 from cls_vla_ros.inference.reasons import Reason
 from cls_vla_ros.inference.statistics import Statistics
-from cls_vla_ros.policy.prefix import Prefix
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
 
 
@@ -40,11 +42,20 @@ class ReuseLimits:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the rules look at in an observation."""
+    """What the rules look at in an observation.
+
+    Attributes:
+        stamp_s: when it was taken.
+        task: the instruction.
+        cameras: all pictures in it, by feature name.
+        pictures: those that the frame guard looks at, (height, width, 3) uint8.
+        thumbnails: of these.
+    """
 
     stamp_s: float
     task: str
     cameras: frozenset[str]
+    pictures: dict[str, np.ndarray]
     thumbnails: dict[str, Thumbnail]
 
 
@@ -76,7 +87,7 @@ class Session:
         self._queue = PrefixCacheQueue()
         self._why_empty = Reason.NO_HISTORY
         self._in_a_row = 0
-        self._checksums: dict[str, int] = {}  # of the pictures of the previous observation
+        self._previous: dict[str, np.ndarray] = {}  # pictures of the previous observation
         self._last_decision: GateDecision | None = None
         self.statistics = Statistics()
 
@@ -93,6 +104,13 @@ class Session:
         with self._lock:
             self._gate.threshold = value
             self._adaptive.reset()
+
+    @property
+    def may_reuse(self) -> bool:
+        """Whether its gate can open at all."""
+        limits = self.limits
+        can_open = self._is_trained or limits.allow_untrained
+        return self._has_gate and limits.enabled and can_open
 
     @property
     def cache_length(self) -> int:
@@ -125,7 +143,7 @@ class Session:
             if (useless := self._why_useless(seen)) is not None:
                 self._empty(useless)
             reason = self._why_not(seen)
-            self._checksums = {name: now.checksum for name, now in seen.thumbnails.items()}
+            self._previous = seen.pictures
             return (self._queue.newest, reason) if reason is Reason.REUSED else (None, reason)
 
     def _why_useless(self, seen: Seen) -> Reason | None:
@@ -154,7 +172,11 @@ class Session:
             return Reason.PREFIX_TOO_OLD
         if self._in_a_row >= limits.max_reuses:
             return Reason.MAX_REUSES
-        frozen = self._checksums if limits.guard_frozen else {}
+        frozen = {
+            name
+            for name, picture in seen.pictures.items()
+            if limits.guard_frozen and is_frozen(picture, self._previous.get(name))
+        }
         return look(seen.thumbnails, entry.thumbnails, limits.guard_threshold, frozen)
 
     def _empty(self, why: Reason) -> None:
@@ -181,7 +203,7 @@ class Session:
             return self._last_decision
 
     def computed(
-        self, prefix: Prefix, seen: Seen, reason: Reason, episode: int
+        self, prefix: EncodedPrefix, seen: Seen, reason: Reason, episode: int
     ) -> GateDecision | None:
         """A full inference is complete: the gate decides, and it becomes the history.
 
@@ -205,7 +227,7 @@ class Session:
                 self._count(reason)
             return decision
 
-    def _keep(self, prefix: Prefix, seen: Seen, decision: GateDecision) -> None:
+    def _keep(self, prefix: EncodedPrefix, seen: Seen, decision: GateDecision) -> None:
         self._gate.commit(prefix.obs_cls_out)
         self._last_decision = decision
         self._in_a_row = 0

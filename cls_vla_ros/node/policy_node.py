@@ -270,14 +270,14 @@ class PolicyNode(LifecycleNode):
                 self._reporter.episode_ended(f"the task is now {parameter.value!r}", *reset)
 
     def _set_threshold(self, value: float | str) -> None:
-        config = self._server.policy.config
+        config = self._server.config
         threshold = config.cls_similarity_threshold if value == CHECKPOINT else value
         self._session.threshold = threshold
 
     # Diagnostics
 
     def _publish_diagnostics(self) -> None:
-        more = {"task": self._declared.get("task"), **of_policy(self._server.policy.config)}
+        more = {"task": self._declared.get("task"), **of_policy(self._server.config)}
         more |= {
             **of_session(self._session),
             "inferences discarded by a reset": self._loop.discarded,

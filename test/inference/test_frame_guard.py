@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cls_vla_ros.inference.frame_guard import Thumbnail, difference, look
+from cls_vla_ros.inference.frame_guard import Thumbnail, difference, is_frozen, look
 from cls_vla_ros.inference.reasons import Reason
 
 
@@ -13,8 +13,8 @@ def picture(seed=0) -> np.ndarray:
 
 
 def look_at(now, threshold=0.25, before=None) -> Reason:
-    before = {} if before is None else {"a": Thumbnail.of(before).checksum}
-    return look({"a": Thumbnail.of(now)}, {"a": Thumbnail.of(picture(1))}, threshold, before)
+    frozen = {"a"} if is_frozen(now, before) else ()
+    return look({"a": Thumbnail.of(now)}, {"a": Thumbnail.of(picture(1))}, threshold, frozen)
 
 
 def test_noise_is_no_change():
@@ -38,8 +38,24 @@ def test_black_and_frozen_frames_are_faults():
     assert look_at(picture(2), before=picture(3)) is Reason.REUSED
 
 
+def test_frozen_means_all_bytes():
+    one = picture(1)
+    assert is_frozen(one, one.copy())
+    assert not is_frozen(one, None)
+    assert not is_frozen(one, one[:60])
+    almost = one.copy()
+    almost[1, 0, 0] += 1  # not in a row that is compared first
+    assert not is_frozen(almost, one)
+
+
 def test_pictures_of_any_size_are_compared():
     assert look_at(picture(2)[::2, ::2]) is Reason.REUSED
+    assert look_at(picture(2)[:31, :33]) is Reason.FRAME_DIFFERENT
+    for size in ((480, 640), (1080, 1920), (3, 5), (64, 127)):
+        thumbnail = Thumbnail.of(np.full((*size, 3), 50, np.uint8))
+        assert max(thumbnail.gray.shape) < 128
+        assert min(thumbnail.gray.shape) >= min(64, *size)
+        assert difference(thumbnail, thumbnail) == 0
 
 
 @pytest.mark.parametrize("threshold", [0.0, 100.0])

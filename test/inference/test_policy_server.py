@@ -104,14 +104,14 @@ def test_an_inference_overtaken_by_a_reset_leaves_no_history(
     server, make_observation, monkeypatch
 ):
     began, go_on = threading.Event(), threading.Event()
-    denoise = server.policy.denoise
+    denoise = server.engine.denoise
 
     def slow(*args, **kwargs):
         began.set()
         assert go_on.wait(10)
         return denoise(*args, **kwargs)
 
-    monkeypatch.setattr(server.policy, "denoise", slow)
+    monkeypatch.setattr(server.engine, "denoise", slow)
     results = []
     thread = threading.Thread(target=lambda: results.append(server.infer(make_observation())))
     thread.start()
@@ -133,7 +133,7 @@ def test_an_observation_of_a_past_episode_leaves_no_history(server, make_observa
 def test_a_failed_inference_is_not_the_history(server, make_observation, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(
-            server.policy, "denoise", lambda *a: (_ for _ in ()).throw(RuntimeError("lost"))
+            server.engine, "denoise", lambda *a: (_ for _ in ()).throw(RuntimeError("lost"))
         )
         with pytest.raises(RuntimeError, match="lost"):
             server.infer(make_observation())
@@ -159,7 +159,7 @@ def test_history_is_that_of_the_previous_full_inference(loaded, make_observation
                 server.infer(replace(observation, state=np.full(3, np.nan, np.float32)))
         elif step == "fail":
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(server.policy, "denoise", lambda *a: 1 / 0)
+                patch.setattr(server.engine, "denoise", lambda *a: 1 / 0)
                 with pytest.raises(ZeroDivisionError):
                     server.infer(observation)
         else:
@@ -284,7 +284,7 @@ def test_a_reuse_that_raises_is_not_tried_again(reusing, make_observation):
     observation = make_observation(0)
     reusing.infer(observation)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reusing.policy, "denoise", lambda *a: 1 / 0)
+        patch.setattr(reusing.engine, "denoise", lambda *a: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             reusing.infer(replace(observation, stamp_s=0.1))
     assert reusing.infer(replace(observation, stamp_s=0.2)).reason is Reason.PREVIOUS_ERROR
@@ -369,15 +369,15 @@ def test_one_robots_fault_leaves_the_others_as_they_were(reusing, make_observati
     reusing.infer(make_observation(0), "good")
     reusing.session("good").limits = reusing.session().limits
     reusing.session("good").threshold = -1.0
-    encode = reusing.policy.encode_prefix
+    encode = reusing.engine.encode_prefix
 
-    def with_nan(batch):
-        prefix = encode(batch)
+    def with_nan(samples):
+        (prefix,) = prefixes = encode(samples)
         prefix.obs_cls_out.fill_(math.nan)
-        return prefix
+        return prefixes
 
     with monkeypatch.context() as patch:
-        patch.setattr(reusing.policy, "encode_prefix", with_nan)
+        patch.setattr(reusing.engine, "encode_prefix", with_nan)
         with pytest.raises(ValueError, match="NaN"):
             reusing.infer_batch(
                 {"good": make_observation(0, stamp_s=0.1), "bad": make_observation(1)}
@@ -413,8 +413,8 @@ def test_relative_actions_of_a_batch_are_relative_to_each_robots_own_state(
 def test_a_prefix_that_made_nan_is_not_used_again(reusing, make_observation, monkeypatch):
     reusing.infer(make_observation(0))
     with monkeypatch.context() as patch:
-        denoise = reusing.policy.denoise
-        patch.setattr(reusing.policy, "denoise", lambda *a: denoise(*a) * math.nan)
+        denoise = reusing.engine.denoise
+        patch.setattr(reusing.engine, "denoise", lambda *a: denoise(*a) * math.nan)
         assert np.isnan(reusing.infer(make_observation(0, stamp_s=0.1)).actions).all()
     assert reusing.infer(make_observation(0, stamp_s=0.2)).reason is Reason.PREVIOUS_ERROR
 

@@ -9,32 +9,32 @@ import pytest
 import torch
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from transformers import DynamicCache
 
+from cls_vla_ros.engine import EncodedPrefix
 from cls_vla_ros.inference.frame_guard import Thumbnail
 from cls_vla_ros.inference.prefix_cache import MAX_ENTRIES, PrefixCache, PrefixCacheQueue
 from cls_vla_ros.inference.reasons import Reason
 from cls_vla_ros.inference.session import ReuseLimits, Seen, Session
-from cls_vla_ros.policy.prefix import Prefix
 
 CAMERAS = frozenset({"a", "b"})
 
 
-def thumbnail(seed: int) -> Thumbnail:
+def picture(seed: int) -> np.ndarray:
     random = np.random.default_rng(abs(seed))
-    return Thumbnail.of(random.integers(100, 110, (64, 64, 3), dtype=np.uint8))
+    return random.integers(100, 110, (64, 64, 3), dtype=np.uint8)
 
 
-def seen(stamp_s=0.0, task="open", cameras=CAMERAS, thumbnails=None) -> Seen:
-    if thumbnails is None:
-        thumbnails = {"a": thumbnail(1 + int(abs(stamp_s) * 1e6))}
-    return Seen(stamp_s, task, cameras, thumbnails)
+def seen(stamp_s=0.0, task="open", cameras=CAMERAS, pictures=None) -> Seen:
+    if pictures is None:
+        pictures = {"a": picture(1 + int(abs(stamp_s) * 1e6))}
+    thumbnails = {name: Thumbnail.of(image) for name, image in pictures.items()}
+    return Seen(stamp_s, task, cameras, pictures, thumbnails)
 
 
-def prefix(angle: float = 0.0) -> Prefix:
+def prefix(angle: float = 0.0) -> EncodedPrefix:
     """What is seen is at `angle`; what is predicted is always at 0."""
     out = torch.tensor([[[math.cos(angle), math.sin(angle)], [1.0, 0.0]]])
-    return Prefix(DynamicCache(), torch.ones(1, 1, dtype=torch.bool), out, 0)
+    return EncodedPrefix(torch.zeros(1), torch.zeros(1), torch.ones(1, dtype=torch.bool), out)
 
 
 def make_session(**limits) -> Session:
@@ -58,10 +58,10 @@ def test_a_camera_that_freezes_is_seen_within_one_frame():
     session = make_session()
     compute(session)
     assert choose(session, seen(0.1)) is Reason.REUSED
-    same = seen(0.1).thumbnails
-    assert choose(session, seen(0.2, thumbnails=same)) is Reason.FRAME_FROZEN
+    same = seen(0.1).pictures
+    assert choose(session, seen(0.2, pictures=same)) is Reason.FRAME_FROZEN
     session.limits = ReuseLimits(guard_frozen=False)
-    assert choose(session, seen(0.3, thumbnails=same)) is Reason.REUSED
+    assert choose(session, seen(0.3, pictures=same)) is Reason.REUSED
 
 
 @pytest.mark.parametrize("change", [{"task": "close"}, {"cameras": frozenset({"a"})}])
@@ -130,7 +130,7 @@ def test_an_untrained_gate_stays_closed_unless_allowed():
 
 def test_without_cls_head_there_is_no_reuse():
     session = Session(0.5, 0, has_gate=False, is_trained=False)
-    without = Prefix(DynamicCache(), torch.ones(1, 1, dtype=torch.bool), None, 0)
+    without = replace(prefix(), obs_cls_out=None)
     assert session.computed(without, seen(), Reason.GATE_OFF, 0) is None
     assert choose(session, seen(0.1)) is Reason.GATE_OFF
 

@@ -155,14 +155,14 @@ def test_reset_begins_an_episode_without_history(robot):
 def test_an_inference_that_began_before_reset_publishes_nothing_after_it(robot, monkeypatch):
     infer(robot, 1)
     began, go_on = threading.Event(), threading.Event()
-    denoise = robot.node._server.policy.denoise
+    denoise = robot.node._server.engine.denoise
 
     def slow(*args):
         began.set()
         assert go_on.wait(20)
         return denoise(*args)
 
-    monkeypatch.setattr(robot.node._server.policy, "denoise", slow)
+    monkeypatch.setattr(robot.node._server.engine, "denoise", slow)
     robot.peer.feed_until(began.is_set, "an inference under way")
     response = call_reset(robot)  # answers although the inference goes on
     episode = int(response.message.split()[1])
@@ -310,9 +310,9 @@ def test_an_inference_that_never_ends_is_given_up(robot, monkeypatch):
     infer(robot, 1)
     monkeypatch.setattr("cls_vla_ros.node.inference_loop.STOP_TIMEOUT_S", 0.1)
     began, go_on = threading.Event(), threading.Event()
-    denoise = robot.node._server.policy.denoise
+    denoise = robot.node._server.engine.denoise
     monkeypatch.setattr(
-        robot.node._server.policy,
+        robot.node._server.engine,
         "denoise",
         lambda *a: (began.set(), go_on.wait(20), denoise(*a))[2],
     )
@@ -502,7 +502,7 @@ def test_nan_never_leaves(robot, monkeypatch):
 def test_an_inference_that_raises_is_said_and_the_next_one_runs(robot, monkeypatch):
     infer(robot, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(robot.node._server.policy, "denoise", lambda *a: 1 / 0)
+        patch.setattr(robot.node._server.engine, "denoise", lambda *a: 1 / 0)
         message = until_diagnosed(robot, "ZeroDivisionError")
         assert "the inference failed" in message
     infer(robot, 1)
