@@ -2,7 +2,16 @@
 
 from cls_vla_ros.engine.choose import DTYPES, ENGINES, make_engine
 from cls_vla_ros.engine.engine import Engine
+from cls_vla_ros.engine.failures import DeviceFailedError
 from cls_vla_ros.engine.prefix import EncodedPrefix
 from cls_vla_ros.engine.sample import Sample
 
-__all__ = ["DTYPES", "ENGINES", "EncodedPrefix", "Engine", "Sample", "make_engine"]
+__all__ = [
+    "DTYPES",
+    "ENGINES",
+    "DeviceFailedError",
+    "EncodedPrefix",
+    "Engine",
+    "Sample",
+    "make_engine",
+]

@@ -5,6 +5,7 @@ As it stands, it calls the model's operations one by one, on any device: the eng
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from torch import Tensor
 
 from cls_vla_ros.engine.clock import Clock, Mark
+from cls_vla_ros.engine.failures import device_failures
 from cls_vla_ros.engine.model import Model
 from cls_vla_ros.engine.pictures import PictureSize, to_patches
 from cls_vla_ros.engine.prefix import EncodedPrefix
@@ -89,6 +91,13 @@ class Engine:
         for name, size in sizes.items():
             self.picture_size.check(name, *size)
 
+    @property
+    def memory_mb(self) -> float:
+        """What the process has allocated on the device, in megabytes; NaN on a CPU."""
+        if self.device.type != "cuda":
+            return math.nan
+        return torch.cuda.memory_allocated(self.device) / 1e6
+
     @torch.no_grad()
     def encode_prefix(self, samples: Sequence[Sample]) -> list[EncodedPrefix]:
         """Run the vision-language model over observations.
@@ -156,7 +165,8 @@ class Engine:
                 work, ("denoise", num_steps), lambda: self._model.denoise(work.memory, table)
             )
             actions = work.take_actions()
-        self.clock.wait()
+        with device_failures(self.device):
+            self.clock.wait()
         self._tell_times()
         actions = actions[..., : self.config.action_feature.shape[0]].clone()
         if self.config.adapt_to_pi_aloha:
@@ -207,7 +217,8 @@ class Engine:
         with self.clock.stream():
             start = self.clock.mark()
             try:
-                yield
+                with device_failures(self.device):
+                    yield
             except BaseException:
                 self._marks.clear()
                 raise

@@ -1,5 +1,6 @@
 """PolicyServer: robots touch the policy through two verbs, infer and reset."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -173,6 +174,15 @@ class PolicyServer:
         sizes = [self.config.image_features[name].shape[1:] for name in self._preprocess.cameras]
         with self._inference_lock:
             return self.engine.warm_up(sizes, say)
+
+    def close(self) -> None:
+        """Give the device's memory back. Nothing can be inferred afterwards."""
+        with self._inference_lock, self._sessions_lock:
+            self._sessions.clear()
+            device, self.engine = self.engine.device, None
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def remove_session(self, session: str) -> None:
         """Forget a session altogether, and free its cached prefixes: a robot that is gone."""

@@ -31,21 +31,34 @@ class Handlers:
     joint_state: Callable
     task: Callable
     reset: Callable
-    diagnostics: Callable
     backward_jump: Callable
+
+
+class Diagnostics:
+    """/diagnostics, in every state of the node; absolute, by convention."""
+
+    def __init__(self, node: LifecycleNode, make: Callable[[], DiagnosticArray]) -> None:
+        """Publish what `make` makes, once a second, until the node is destroyed."""
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT_QOS)
+        self._make = make
+        # Not in ROS time: it is just when /clock stands still that one looks at the diagnostics.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(DIAGNOSTICS_PERIOD_S, self.publish, clock=steady)
+
+    def publish(self) -> None:
+        """Now."""
+        self._publisher.publish(self._make())
 
 
 class Connections:
     """What a configured node hears and says.
 
-    All names are relative, so that a namespace holds a whole robot; /diagnostics is absolute by
-    convention.
+    All names are relative, so that a namespace holds a whole robot.
 
     Attributes:
         scene_change: publisher.
         action_chunk: publisher.
         joint_trajectory: publisher, or None where the actions are not joint positions.
-        diagnostics: publisher; also while the node is inactive.
     """
 
     def __init__(self, node: LifecycleNode, settings: Settings, handlers: Handlers) -> None:
@@ -72,8 +85,6 @@ class Connections:
         self.joint_trajectory = None
         if settings.action.kind == "joint_positions":
             self.joint_trajectory = self._output(node, JointTrajectory, "joint_trajectory")
-        self.diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT_QOS)
-        self._close.append(partial(node.destroy_publisher, self.diagnostics))
 
         for camera in settings.cameras:
             take = partial(handlers.frame, camera)
@@ -87,10 +98,6 @@ class Connections:
 
         reset = node.create_service(Trigger, "reset", handlers.reset)
         self._close.append(partial(node.destroy_service, reset))
-        # Not in ROS time: it is just when /clock stands still that one looks at the diagnostics.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        timer = node.create_timer(DIAGNOSTICS_PERIOD_S, handlers.diagnostics, clock=steady)
-        self._close.append(partial(node.destroy_timer, timer))
         any_backward = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
         )

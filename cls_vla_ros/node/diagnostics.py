@@ -6,7 +6,7 @@ from collections import Counter, deque
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from cls_vla_ros.inference import Session
+from cls_vla_ros.inference import PolicyServer, Session
 from cls_vla_ros.node.inference_loop import Result
 
 RATE_WINDOW_S = 5.0
@@ -16,13 +16,13 @@ class Health:
     """Counts what happens, for the diagnostics. Thread-safe.
 
     The level is OK while inferences come, WARN while the node holds (and why), ERROR after one
-    raised.
+    raised, or a transition failed.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._level = DiagnosticStatus.WARN
-        self._message = "no inference yet"
+        self._message = "unconfigured"
         self._last_error = ""
         self._times: deque[float] = deque()
         self._result: Result | None = None
@@ -89,10 +89,16 @@ class Health:
         return message
 
 
-def of_policy(config) -> dict[str, object]:
-    """What they say of the policy: where it runs, and whether its gate means anything."""
+def of_policy(server: PolicyServer) -> dict[str, object]:
+    """What they say of the policy: how it runs, and whether its gate means anything."""
+    config, engine = server.config, server.engine
     trained = "trained" if config.cls_head_trained else "untrained"
-    return {"device": config.device, "CLS head": trained if config.use_cls_head else "off"}
+    return {
+        "device": config.device,
+        "engine": f"{engine.name}, {engine.ops_name}, {engine.dtype}",
+        "device memory [MB]": engine.memory_mb,
+        "CLS head": trained if config.use_cls_head else "off",
+    }
 
 
 def of_session(session: Session) -> dict[str, object]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cls_vla_ros.engine import DeviceFailedError
 from cls_vla_ros.inference import Inference, PolicyServer, Statistics
 from cls_vla_ros.node.observation_buffer import NotReadyError, ObservationBuffer, Snapshot
 
@@ -53,6 +54,7 @@ class InferenceLoop:
         on_result: Callable[[Result], None],
         on_hold: Callable[[str], None],
         on_error: Callable[[Exception], None],
+        on_device_failed: Callable[[DeviceFailedError], None],
     ) -> None:
         """Prepare; `start` starts.
 
@@ -67,6 +69,7 @@ class InferenceLoop:
             on_result: takes an inference of the present episode.
             on_hold: takes the reason why there is none.
             on_error: takes an exception of an inference; the loop goes on.
+            on_device_failed: takes the one that ends the loop.
         """
         self.rate_hz = rate_hz
         self.max_age_s = max_age_s
@@ -74,6 +77,7 @@ class InferenceLoop:
         self._task = task
         self._server, self._buffer, self._now_ns = server, buffer, now_ns
         self._on_result, self._on_hold, self._on_error = on_result, on_hold, on_error
+        self._on_device_failed = on_device_failed
         self._handover = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -142,6 +146,9 @@ class InferenceLoop:
                 self._infer_once()
             except NotReadyError as reason:
                 self._on_hold(str(reason))
+            except DeviceFailedError as error:
+                self._on_device_failed(error)
+                return
             except Exception as error:
                 self._on_error(error)
 

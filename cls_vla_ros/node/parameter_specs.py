@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.parameter import Parameter
 
+from cls_vla_ros.engine import DTYPES, ENGINES
 from cls_vla_ros.node.joints import UNITS
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
 
@@ -91,6 +92,25 @@ SPECS = (
         "policy.device",
         "auto",
         "where the policy runs: auto (CUDA if there is one), cpu, cuda or cuda:N",
+    ),
+    Spec(
+        "policy.engine",
+        "auto",
+        "how it runs: eager (one operation after another), cuda_graph (recorded once, then "
+        "replayed; needs CUDA), or auto (cuda_graph on CUDA)",
+        choices=ENGINES,
+    ),
+    Spec(
+        "policy.dtype",
+        "auto",
+        "what it computes in; auto is bfloat16 on CUDA, float32 on a CPU",
+        choices=DTYPES,
+    ),
+    Spec(
+        "policy.num_steps",
+        0,
+        "denoising steps: fewer are faster and less exact; 0 for the checkpoint's own",
+        limits=(0, 100),
     ),
     Spec(
         "policy.seed",

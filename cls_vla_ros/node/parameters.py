@@ -92,6 +92,9 @@ class Parameters:
         return Settings(
             policy_path=self.get("policy.path"),
             device=self.get("policy.device"),
+            engine=self.get("policy.engine"),
+            dtype=self.get("policy.dtype"),
+            num_steps=self.get("policy.num_steps"),
             seed=None if seed < 0 else seed,
             cameras=[self._camera(name) for name in names],
             state=state,

@@ -3,7 +3,7 @@
 import time
 from functools import partial
 
-from lifecycle_msgs.srv import ChangeState
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -11,20 +11,21 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from cls_vla_ros.inference import PolicyServer, Session, load_policy
-from cls_vla_ros.node.connections import NODE_NAME, Connections, Handlers
-from cls_vla_ros.node.demo_policy import resolve_policy_path
+from cls_vla_ros.engine import DeviceFailedError
+from cls_vla_ros.inference import PolicyServer, Session
+from cls_vla_ros.node.connections import NODE_NAME, Connections, Diagnostics, Handlers
 from cls_vla_ros.node.diagnostics import of_policy, of_session
 from cls_vla_ros.node.inference_loop import InferenceLoop, Result, first_not_finite
 from cls_vla_ros.node.joints import UnitMap
+from cls_vla_ros.node.load_server import load_server
 from cls_vla_ros.node.messages import to_action_chunk, to_joint_trajectory, to_scene_change
 from cls_vla_ros.node.observation_buffer import ObservationBuffer
 from cls_vla_ros.node.parameter_specs import CHECKPOINT
 from cls_vla_ros.node.parameters import Parameters
-from cls_vla_ros.node.policy_fit import check_against_policy
 from cls_vla_ros.node.reporter import Reporter
 from cls_vla_ros.node.settings import CameraSettings, Settings
 from cls_vla_ros.node.stamps import to_ns
+from cls_vla_ros.node.transitions import refuse_impossible_transitions
 
 
 class PolicyNode(LifecycleNode):
@@ -50,10 +51,10 @@ class PolicyNode(LifecycleNode):
         self._reporter = Reporter(self.get_logger())
         self._connections: Connections | None = None
         self._episode = self._inference_id = 0  # the last ones that were given, across configures
-        self._service_change_state.callback = self._refuse_impossible_transitions(
-            self._service_change_state.callback
-        )
+        self._device_failed = False
+        refuse_impossible_transitions(self)
         self._declared = Parameters(self)
+        self._diagnostics = Diagnostics(self, self._diagnose)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
         self.get_logger().info(
@@ -62,19 +63,6 @@ class PolicyNode(LifecycleNode):
 
     # Transitions. rclpy swallows what a callback raises and only says ERROR, so what can fail is
     # caught and said here.
-
-    def _refuse_impossible_transitions(self, change_state):
-        """Where rclpy raises, which nobody would catch and no answer would follow, answer no."""
-
-        def answer(request: ChangeState.Request, response: ChangeState.Response):
-            try:
-                return change_state(request, response)
-            except RuntimeError as error:
-                self.get_logger().error(f"the transition {request.transition.id} failed: {error}")
-                response.success = False
-                return response
-
-        return answer
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the policy and connect the topics.
@@ -101,9 +89,11 @@ class PolicyNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to infer: when this has returned, nothing more is published.
 
-        ERROR: the inference under way does not end. The policy is given up then: the node is
-        unconfigured, and can be configured again.
+        ERROR: the inference under way does not end, or the device has failed. The policy is given
+        up then: the node is unconfigured, and can be configured again.
         """
+        if self._device_failed:
+            return TransitionCallbackReturn.ERROR
         try:
             self._loop.stop()
         except TimeoutError:
@@ -131,16 +121,11 @@ class PolicyNode(LifecycleNode):
         settings = self._declared.read()
         action = settings.action
         self._action_units = UnitMap.of(action.names, action.units, action.lower, action.upper)
-        path = resolve_policy_path(settings.policy_path)
-        self.get_logger().info(f"loading the policy {path}")
-        policy, preprocessor, postprocessor = load_policy(path, settings.device)
-        check_against_policy(settings, policy.config)
-
         self._reporter = Reporter(self.get_logger())
+        self._reporter.health.hold("no inference yet")
+        self._device_failed = False
         self._settings = settings
-        self._server = PolicyServer(
-            policy, preprocessor, postprocessor, seed=settings.seed, episode=self._episode
-        )
+        self._server = load_server(settings, self._episode, self.get_logger().info)
         self._buffer = ObservationBuffer(settings.cameras, settings.state)
         self._loop = InferenceLoop(
             self._server,
@@ -153,6 +138,7 @@ class PolicyNode(LifecycleNode):
             on_result=self._on_result,
             on_hold=self._reporter.hold,
             on_error=self._reporter.inference_failed,
+            on_device_failed=self._on_device_failed,
         )
         self._session = self._server.session()
         self._session.limits = self._declared.reuse_limits(settings.cameras)
@@ -165,16 +151,15 @@ class PolicyNode(LifecycleNode):
                 joint_state=self._on_joint_state,
                 task=self._on_task,
                 reset=self._on_reset,
-                diagnostics=self._publish_diagnostics,
                 backward_jump=self._on_backward_jump,
             ),
         )
         self.get_logger().info(
             f"configured in {time.perf_counter() - started:.1f} s: policy on "
-            f"{policy.config.device}, {len(settings.cameras)} cameras, "
+            f"{self._server.config.device}, {len(settings.cameras)} cameras, "
             f"{len(settings.state.joints)} joints, {len(action.names)} action values"
         )
-        if policy.config.use_cls_head and not policy.config.cls_head_trained:
+        if self._server.config.use_cls_head and not self._server.config.cls_head_trained:
             self.get_logger().warning(
                 "the CLS head of this policy is untrained: similarity and scene changes mean "
                 "nothing yet"
@@ -189,6 +174,8 @@ class PolicyNode(LifecycleNode):
                 self._reporter.transition_failed("stop", error)
             self._episode, self._inference_id = self._session.episode, self._loop.inference_id
             self._reporter.ended(self._session, is_ros_up=self.context.ok())
+        if self._server is not None:
+            self._server.close()
         if self._connections is not None:
             self._connections.close()
         self._loop = self._server = self._session = None
@@ -230,6 +217,12 @@ class PolicyNode(LifecycleNode):
                 to_joint_trajectory(result, actions, action)
             )
         self._reporter.good(result)
+
+    def _on_device_failed(self, error: DeviceFailedError) -> None:
+        self._device_failed = True
+        self._reporter.device_failed(error)
+        # Not from here: deactivate waits for this thread.
+        self.executor.create_task(self.trigger_deactivate)
 
     # Reset: every cause calls the same method
 
@@ -276,17 +269,14 @@ class PolicyNode(LifecycleNode):
 
     # Diagnostics
 
-    def _publish_diagnostics(self) -> None:
-        more = {"task": self._declared.get("task"), **of_policy(self._server.config)}
-        more |= {
-            **of_session(self._session),
-            "inferences discarded by a reset": self._loop.discarded,
-        }
+    def _diagnose(self) -> DiagnosticArray:
+        more = {"task": self._declared.get("task")}
+        if self._loop is not None:
+            more |= of_policy(self._server) | of_session(self._session)
+            more["inferences discarded by a reset"] = self._loop.discarded
         name = f"{self.get_fully_qualified_name().lstrip('/')}: inference"
-        stamp = self.get_clock().now().to_msg()
-        self._connections.diagnostics.publish(
-            self._reporter.health.to_message(stamp, name, self._settings.policy_path, more)
-        )
+        path = self._declared.get("policy.path")
+        return self._reporter.health.to_message(self.get_clock().now().to_msg(), name, path, more)
 
     def destroy_node(self) -> None:
         """Stop the inference thread first."""

@@ -66,7 +66,13 @@ class Reporter:
 
     def transition_failed(self, name: str, error: Exception) -> None:
         """A lifecycle transition raised."""
+        self.health.error(f"{name} failed: {error}")
         self._logger.error(describe(name, error))
+
+    def device_failed(self, error: Exception) -> None:
+        """Nothing more can be inferred."""
+        self.health.error(str(error))
+        self._logger.error(f"giving up the policy: {error}")
 
     def _complain(self, source: str, text: str) -> None:
         """Log, but not at camera rate: the same words from one source only every 30 seconds."""

@@ -71,6 +71,9 @@ class Settings:
     Attributes:
         policy_path: a checkpoint's directory, a hub id, or "demo".
         device: "auto", "cpu", "cuda" or "cuda:N".
+        engine: "auto", "eager" or "cuda_graph".
+        dtype: "auto", "float32" or "bfloat16".
+        num_steps: of the denoising; 0 for the checkpoint's own.
         seed: of the denoising noise; None for another one every time.
         cameras: one for each picture that the policy takes.
         state: the joints of observation.state.
@@ -79,6 +82,9 @@ class Settings:
 
     policy_path: str
     device: str
+    engine: str
+    dtype: str
+    num_steps: int
     seed: int | None
     cameras: list[CameraSettings]
     state: StateSettings

@@ -366,8 +366,8 @@ def test_eight_threads_on_shared_and_separate_sessions(reusing, make_observation
 
 
 def test_one_robots_fault_leaves_the_others_as_they_were(reusing, make_observation, monkeypatch):
-    reusing.infer(make_observation(0), "good")
     reusing.session("good").limits = reusing.session().limits
+    reusing.infer(make_observation(0), "good")
     reusing.session("good").threshold = -1.0
     encode = reusing.engine.encode_prefix
 

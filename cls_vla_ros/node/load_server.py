@@ -1,7 +1,42 @@
-"""Does the mapping from topics fit the checkpoint?"""
+"""From settings to a policy that is ready to infer."""
 
+from collections.abc import Callable
+
+from cls_vla_ros.inference import PolicyServer, load_policy
 from cls_vla_ros.inference.observation import picture_names
+from cls_vla_ros.node.demo_policy import resolve_policy_path
 from cls_vla_ros.node.settings import Settings
+
+
+def load_server(settings: Settings, episode: int, say: Callable[[str], None]) -> PolicyServer:
+    """Load the checkpoint, see that it fits, and warm the engine up.
+
+    Args:
+        settings: from the parameters.
+        episode: number of the one to begin with.
+        say: gets a line at each stage, because this may take a minute.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: it cannot be used, does not fit the settings, or there is no such device.
+    """
+    path = resolve_policy_path(settings.policy_path)
+    say(f"loading the policy {path}")
+    policy, preprocessor, postprocessor = load_policy(path, settings.device)
+    check_against_policy(settings, policy.config)
+    policy.config.num_steps = settings.num_steps or policy.config.num_steps
+    server = PolicyServer(
+        policy,
+        preprocessor,
+        postprocessor,
+        engine=settings.engine,
+        dtype=settings.dtype,
+        seed=settings.seed,
+        episode=episode,
+    )
+    del policy  # the engine has its weights now, and the device's memory may be small
+    say(f"the engine is warm after {server.warm_up(say):.1f} s")
+    return server
 
 
 def check_against_policy(settings: Settings, policy_config) -> None:
