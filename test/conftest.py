@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cls_vla_ros.inference import Observation
-from cls_vla_ros.policy.tiny_checkpoint import make_tiny_checkpoint
+from cls_vla_ros.policy.random_checkpoint import make_random_checkpoint
 
 CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
 STATE_DIM, ACTION_DIM = 3, 3
@@ -29,7 +29,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     """A cls_smolvla checkpoint with the bidirectional layout; read it, do not write to it."""
-    return make_tiny_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny", CAMERAS, STATS)
+    return make_random_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny", CAMERAS, STATS)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from cls_vla_ros.inference import PolicyServer, load_policy
 from cls_vla_ros.inference.prefix_cache import MAX_ENTRIES
 from cls_vla_ros.policy import CLSSmolVLAConfig, CLSSmolVLAPolicy
+from cls_vla_ros.policy.random_checkpoint import random_config
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS
-from cls_vla_ros.policy.tiny_checkpoint import tiny_config
 
 
 @pytest.fixture
@@ -242,6 +242,6 @@ def test_robot_control_loop(stock_checkpoint, observe):
 @pytest.fixture
 def stock_checkpoint(checkpoint, tmp_path):
     cameras = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
-    config = tiny_config(SmolVLAConfig, checkpoint / "vlm", cameras, 3, 3, num_steps=1)
+    config = random_config(SmolVLAConfig, checkpoint / "vlm", cameras, 3, 3, num_steps=1)
     SmolVLAPolicy(config).save_pretrained(tmp_path)
     return tmp_path

@@ -75,9 +75,9 @@ class PolicyServer:
             ValueError: there is no such engine here, or it cannot run this policy.
         """
         self.config = policy.config
-        self._preprocess = Preprocessor(preprocessor, policy.config)
+        self.preprocess = Preprocessor(preprocessor, policy.config)
         self._postprocessor = postprocessor
-        self.engine = make_engine(policy, engine, dtype, self._preprocess.max_tokens)
+        self.engine = make_engine(policy, engine, dtype, self.preprocess.max_tokens)
         self._noise = torch.Generator()  # on the CPU, so that a seed means the same everywhere
         if seed is None:
             self._noise.seed()
@@ -155,8 +155,8 @@ class PolicyServer:
             self._run(list(jobs.values()))
             # All before the first is committed: what one robot's fault stops leaves no trace.
             for job in jobs.values():
-                if self._preprocess.remembers_state and len(jobs) > 1:
-                    self._preprocess(job.observation)  # for relative actions: whose state it is
+                if self.preprocess.remembers_state and len(jobs) > 1:
+                    self.preprocess(job.observation)  # for relative actions: whose state it is
                 self._finish(job)
             return {name: self._commit(job, started) for name, job in jobs.items()}
 
@@ -171,7 +171,7 @@ class PolicyServer:
         Returns:
             How long it took, in seconds.
         """
-        sizes = [self.config.image_features[name].shape[1:] for name in self._preprocess.cameras]
+        sizes = [self.config.image_features[name].shape[1:] for name in self.preprocess.cameras]
         with self._inference_lock:
             return self.engine.warm_up(sizes, say)
 
@@ -205,10 +205,10 @@ class PolicyServer:
         )
         entry, reason = session.choose(seen, episode)
         if self._processors_know != (session, episode):
-            self._preprocess.reset()
+            self.preprocess.reset()
             self._postprocessor.reset()
             self._processors_know = (session, episode)
-        sample = self._preprocess(observation)
+        sample = self.preprocess(observation)
         return _Job(session, observation, episode, seen, entry, reason, sample)
 
     def _run(self, jobs: list[_Job]) -> None:

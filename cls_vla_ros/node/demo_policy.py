@@ -9,7 +9,7 @@ import lerobot
 import torch
 
 from cls_vla_ros.node.share import share
-from cls_vla_ros.policy.tiny_checkpoint import make_tiny_checkpoint
+from cls_vla_ros.policy.random_checkpoint import make_random_checkpoint
 
 DEMO = "demo"
 CAMERAS = {
@@ -38,5 +38,5 @@ def resolve_policy_path(path: str) -> str:
         for feature, of_feature in json.loads(labels)["stats"].items()
     }
     return str(
-        make_tiny_checkpoint(cache / "cls_vla_ros" / f"demo_policy_{version}", CAMERAS, stats)
+        make_random_checkpoint(cache / "cls_vla_ros" / f"demo_policy_{version}", CAMERAS, stats)
     )

@@ -20,7 +20,7 @@ from rich.progress import track
 
 from cls_vla_ros.inference import Observation, PolicyServer, Reason, ReuseLimits, load_policy
 from cls_vla_ros.inference.prefix_cache import MAX_ENTRIES
-from cls_vla_ros.policy.tiny_checkpoint import make_tiny_checkpoint
+from cls_vla_ros.policy.random_checkpoint import make_random_checkpoint
 
 CAMERAS = {"observation.images.front": (48, 64)}
 ZERO_ONE = {"mean": torch.zeros(3), "std": torch.ones(3)}
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = make_tiny_checkpoint(Path(folder) / "tiny", CAMERAS, STATS, num_steps=1)
+        checkpoint = make_random_checkpoint(Path(folder) / "tiny", CAMERAS, STATS, num_steps=1)
         server = PolicyServer(*load_policy(checkpoint, "auto"), seed=0)
         rows = run(server, args.inferences)
     print(

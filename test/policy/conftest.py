@@ -6,7 +6,7 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
 from cls_vla_ros.policy import CLSSmolVLAConfig, CLSSmolVLAPolicy
-from cls_vla_ros.policy.tiny_checkpoint import tiny_config, write_tiny_vlm
+from cls_vla_ros.policy.random_checkpoint import random_config, write_vlm
 
 CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
 STATE_DIM, ACTION_DIM = 5, 4
@@ -15,14 +15,14 @@ STATE_DIM, ACTION_DIM = 5, 4
 @pytest.fixture(scope="session")
 def vlm(tmp_path_factory):
     directory = tmp_path_factory.mktemp("vlm")
-    write_tiny_vlm(directory)
+    write_vlm(directory)
     return directory
 
 
 @pytest.fixture
 def make_config(vlm):
     def make(config_class=CLSSmolVLAConfig, **overrides):
-        return tiny_config(config_class, vlm, CAMERAS, STATE_DIM, ACTION_DIM, **overrides)
+        return random_config(config_class, vlm, CAMERAS, STATE_DIM, ACTION_DIM, **overrides)
 
     return make
 

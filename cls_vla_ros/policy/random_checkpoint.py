@@ -1,14 +1,15 @@
-"""A whole SmolVLA checkpoint of half a million random weights, made on the spot and without a hub.
+"""A whole SmolVLA checkpoint of random weights, made on the spot and without a hub.
 
-It has the real architecture in small: vision encoder, language model, action expert, tokenizer,
-processors. The demo and the tests run on it where no trained checkpoint is at hand. Its actions
-mean nothing.
+The demo and the tests run on the tiny one, which is the real architecture in small: vision
+encoder, language model, action expert, tokenizer, processors. The benchmark runs on the real one
+too, since speed does not depend on the values of the weights. Its actions mean nothing.
 """
 
 import logging
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -32,8 +33,71 @@ from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SIZE = 64
-NUM_VLM_LAYERS = 4
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of a SmolVLM, and how much of it SmolVLA takes.
+
+    Attributes:
+        text: of the language model, as transformers' LlamaConfig names them.
+        vision: of the vision model, likewise.
+        scale_factor: of the connector.
+        num_vlm_layers: of the language model's layers that SmolVLA keeps.
+    """
+
+    text: dict[str, int]
+    vision: dict[str, int]
+    scale_factor: int
+    num_vlm_layers: int
+
+
+# 0.5 million parameters.
+TINY = Architecture(
+    text={
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "vocab_size": 512,
+    },
+    vision={
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "image_size": 64,
+        "patch_size": 16,
+    },
+    scale_factor=2,
+    num_vlm_layers=4,
+)
+
+# SmolVLM2-500M-Video-Instruct's sizes, as its config.json has them: with 16 layers and SmolVLA's
+# expert, 450 million parameters.
+SMOLVLM2_500M = Architecture(
+    text={
+        "hidden_size": 960,
+        "intermediate_size": 2560,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 15,
+        "num_key_value_heads": 5,
+        "head_dim": 64,
+        "vocab_size": 49280,
+    },
+    vision={
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "image_size": 512,
+        "patch_size": 16,
+    },
+    scale_factor=4,
+    num_vlm_layers=16,
+)
+
 SPECIAL_TOKENS = {
     "pad_token": "<|pad|>",
     "fake_image_token": "<fake_token_around_image>",
@@ -43,11 +107,12 @@ SPECIAL_TOKENS = {
 }
 
 
-def write_tiny_vlm(directory: Path) -> None:
-    """Write configuration, processor and a byte-level tokenizer of a tiny SmolVLM; no weights.
+def write_vlm(directory: Path, architecture: Architecture = TINY) -> None:
+    """Write configuration, processor and a byte-level tokenizer of a SmolVLM; no weights.
 
     Args:
         directory: what `vlm_model_name` can name, with load_vlm_weights=False.
+        architecture: its sizes.
     """
     tokens = [*SPECIAL_TOKENS.values(), *sorted(pre_tokenizers.ByteLevel.alphabet())]
     bytes_only = Tokenizer(
@@ -62,25 +127,9 @@ def write_tiny_vlm(directory: Path) -> None:
         extra_special_tokens=special,
     )
     config = SmolVLMConfig(
-        text_config={
-            "model_type": "llama",
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": NUM_VLM_LAYERS,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "head_dim": 16,
-            "vocab_size": 512,
-        },
-        vision_config={
-            "hidden_size": 48,
-            "intermediate_size": 96,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "image_size": IMAGE_SIZE,
-            "patch_size": 16,
-        },
-        scale_factor=2,
+        text_config={"model_type": "llama", **architecture.text},
+        vision_config=architecture.vision,
+        scale_factor=architecture.scale_factor,
         image_token_id=tokens.index(SPECIAL_TOKENS["image_token"]),
         pad_token_id=tokens.index(SPECIAL_TOKENS["pad_token"]),
     )
@@ -91,15 +140,16 @@ def write_tiny_vlm(directory: Path) -> None:
     processor.save_pretrained(directory)
 
 
-def tiny_config(
+def random_config(
     config_class: type[SmolVLAConfig],
     vlm_directory: Path | str,
     cameras: dict[str, tuple[int, int]],
     state_dim: int,
     action_dim: int,
+    architecture: Architecture = TINY,
     **overrides,
 ) -> SmolVLAConfig:
-    """The configuration that fits a directory written by `write_tiny_vlm`.
+    """The configuration that fits a directory written by `write_vlm`.
 
     Args:
         config_class: SmolVLAConfig or CLSSmolVLAConfig.
@@ -107,6 +157,7 @@ def tiny_config(
         cameras: height and width by feature name, such as "observation.images.front".
         state_dim: S.
         action_dim: A.
+        architecture: that of the directory.
         overrides: any other field of the configuration.
     """
     inputs = {
@@ -118,15 +169,15 @@ def tiny_config(
         "output_features": {ACTION: PolicyFeature(FeatureType.ACTION, (action_dim,))},
         "vlm_model_name": str(vlm_directory),
         "load_vlm_weights": False,
-        "num_vlm_layers": NUM_VLM_LAYERS,
-        "resize_imgs_with_padding": (IMAGE_SIZE, IMAGE_SIZE),
+        "num_vlm_layers": architecture.num_vlm_layers,
+        "resize_imgs_with_padding": (architecture.vision["image_size"],) * 2,
         "device": "cpu",
         "push_to_hub": False,
     }
     return config_class(**(values | overrides))
 
 
-def make_tiny_checkpoint(
+def make_random_checkpoint(
     directory: Path,
     cameras: dict[str, tuple[int, int]],
     stats: dict[str, dict[str, Tensor]],
@@ -150,11 +201,11 @@ def make_tiny_checkpoint(
     """
     if directory.is_dir():
         return directory
-    logger.info("making a tiny random SmolVLA in %s", directory)
+    logger.info("making a random SmolVLA in %s", directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=directory.parent))
     try:
-        _write_tiny_checkpoint(unfinished, cameras, stats, seed, overrides)
+        _write_random_checkpoint(unfinished, cameras, stats, seed, overrides)
         os.rename(unfinished, directory)
     except OSError:
         if not directory.is_dir():  # else another process was first
@@ -164,10 +215,10 @@ def make_tiny_checkpoint(
     return directory
 
 
-def _write_tiny_checkpoint(directory: Path, cameras, stats, seed: int, overrides: dict) -> None:
-    write_tiny_vlm(directory / VLM_FOLDER)
+def _write_random_checkpoint(directory: Path, cameras, stats, seed: int, overrides: dict) -> None:
+    write_vlm(directory / VLM_FOLDER)
     state_dim, action_dim = (stats[name]["mean"].numel() for name in (OBS_STATE, ACTION))
-    config = tiny_config(
+    config = random_config(
         CLSSmolVLAConfig, directory / VLM_FOLDER, cameras, state_dim, action_dim, **overrides
     )
     with torch.random.fork_rng(devices=[]):
