@@ -4,12 +4,16 @@ At batch 1 the device is quicker than the host can tell it what to do: eager, an
 thousand launches. A graph is one (CUDA Programming Guide, "CUDA Graphs").
 """
 
+import logging
+import time
 from collections.abc import Callable, Hashable
 
 import torch
 
 from cls_vla_ros.engine.engine import Engine
 from cls_vla_ros.engine.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 WARM_UP_RUNS = 2  # before a capture: libraries and compilers make what they need at the first runs
 
@@ -26,11 +30,13 @@ class CudaGraphEngine(Engine):
     _pool: tuple[int, int] | None = None
 
     def _run(self, work: Workspace, key: Hashable, function: Callable[[], None]) -> None:
-        graph = work.captured.get(key)
-        if graph is None:
-            graph = self._capture(function)
-            work.captured[key] = graph
-        graph.replay()
+        if key not in work.captured:
+            started = time.perf_counter()
+            work.captured[key] = self._capture(function)
+            took = time.perf_counter() - started
+            size = work.memory.layout.batch_size
+            logger.info("recorded the step %s for a batch of %d in %.2f s", key, size, took)
+        work.captured[key].replay()
 
     def _capture(self, function: Callable[[], None]) -> torch.cuda.CUDAGraph:
         """Record a step, which may run any number of times: what it reads it does not write."""

@@ -176,10 +176,16 @@ class PolicyServer:
             return self.engine.warm_up(sizes, say)
 
     def close(self) -> None:
-        """Give the device's memory back. Nothing can be inferred afterwards."""
-        with self._inference_lock, self._sessions_lock:
+        """Give the device's memory back. Nothing can be inferred afterwards.
+
+        It does not wait: an inference under way keeps what it needs until it ends.
+        """
+        with self._sessions_lock:
             self._sessions.clear()
-            device, self.engine = self.engine.device, None
+        if not self._inference_lock.acquire(blocking=False):
+            return
+        device, self.engine = self.engine.device, None
+        self._inference_lock.release()
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()

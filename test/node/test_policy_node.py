@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -325,6 +326,44 @@ def test_an_inference_that_never_ends_is_given_up(robot, monkeypatch):
     ids = [m.inference_id for m in robot.peer.heard["action_chunk"][count:]]
     assert ids == sorted(set(ids))
     assert {m.episode for m in robot.peer.heard["action_chunk"][count:]} == {2}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory"),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), "answers no more"),
+    ],
+)
+def test_a_device_that_fails_ends_in_unconfigured_with_the_reason(robot, monkeypatch, error, said):
+    def fail(*_):
+        raise error
+
+    infer(robot, 1)
+    monkeypatch.setattr(robot.node._server.engine._model, "encode_prefix", fail)
+    until_diagnosed(robot, said)
+    robot.wait_until(lambda: robot.node._loop is None, "unconfigured")
+    assert robot.node._state_machine.current_state[1] == "unconfigured"
+    heard = robot.peer.heard
+    counts = {name: len(heard[name]) for name in ("action_chunk", "scene_change")}
+    until_diagnosed(robot, said)  # it still says so
+    assert counts == {name: len(heard[name]) for name in counts}
+    robot.start()  # with another engine
+    infer(robot, 2)
+    assert robot.peer.diagnosis()[0] != said
+
+
+def test_the_engine_is_chosen_by_parameters(make_robot):
+    robot = make_robot(policy__engine="eager", policy__dtype="bfloat16", policy__num_steps=2)
+    robot.start()
+    infer(robot, 1)
+    engine = robot.node._server.engine
+    assert (engine.name, engine.dtype, engine.config.num_steps) == ("eager", torch.bfloat16, 2)
+    until_diagnosed(robot, "eager, TorchOps, torch.bfloat16")
+    refused = make_robot("right", policy__engine="cuda_graph", policy__device="cpu")
+    assert "must be one of" in refused.set("policy.engine", "tensorrt").reason
+    assert refused.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    until_diagnosed(refused, "cuda_graph needs CUDA")
 
 
 def test_diagnostics_come_also_while_the_clock_stands_still(make_robot):
