@@ -5,7 +5,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from cls_vla_ros.engine import DeviceFailedError
 from cls_vla_ros.engine.workspace import MAX_BATCH_SIZES, MAX_PICTURE_SIZES
@@ -217,6 +217,9 @@ STEP = st.tuples(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=st.lists(STEP, max_size=12))
+@example(steps=[("encode", 1, 0), ("fail in prefix", 1, 0), ("denoise", 1, 0)])
+@example(steps=[("encode", 1, 0), ("fail in denoise", 1, 0), ("denoise", 1, 0), ("refresh", 1, 0)])
+@example(steps=[("encode", 2, 0), ("encode", 2, 0), ("denoise", 2, 1), ("refresh", 1, 3)])
 def test_no_order_of_calls_leaves_a_stale_buffer(steps, policy, make_engine_of, check_order):
     """Each result is that of an engine which is given one thing at a time."""
     check_order(steps, make_engine_of(policy))
