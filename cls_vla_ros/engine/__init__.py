@@ -3,6 +3,7 @@
 from cls_vla_ros.engine.choose import DTYPES, ENGINES, make_engine
 from cls_vla_ros.engine.engine import Engine
 from cls_vla_ros.engine.failures import DeviceFailedError
+from cls_vla_ros.engine.guidance import Guide
 from cls_vla_ros.engine.prefix import EncodedPrefix
 from cls_vla_ros.engine.sample import Sample
 
@@ -12,6 +13,7 @@ __all__ = [
     "DeviceFailedError",
     "EncodedPrefix",
     "Engine",
+    "Guide",
     "Sample",
     "make_engine",
 ]

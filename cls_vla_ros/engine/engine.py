@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cls_vla_ros.engine.clock import Clock, Mark
 from cls_vla_ros.engine.failures import device_failures
+from cls_vla_ros.engine.guidance import Guidance, Guide
 from cls_vla_ros.engine.model import Model
 from cls_vla_ros.engine.pictures import PictureSize, to_patches
 from cls_vla_ros.engine.prefix import EncodedPrefix
@@ -73,6 +74,7 @@ class Engine:
             self.picture_size,
             max_tokens or self.config.tokenizer_max_length,
         )
+        self._guidance = Guidance(policy.config.rtc_config)
         self._time_tables: dict[int, Tensor] = {}
         self._marks: list[tuple[str, Mark, Mark]] = []  # of the inference under way
         self.took_ms = {"prefix": 0.0, "refresh": 0.0, "denoise": 0.0}  # of the last one
@@ -143,7 +145,11 @@ class Engine:
 
     @torch.no_grad()
     def denoise(
-        self, prefixes: Sequence[EncodedPrefix], noise: Tensor, num_steps: int | None = None
+        self,
+        prefixes: Sequence[EncodedPrefix],
+        noise: Tensor,
+        num_steps: int | None = None,
+        guides: Sequence[Guide | None] = (),
     ) -> Tensor:
         """Make the actions of computed prefixes. This waits for the device; the others do not.
 
@@ -151,6 +157,7 @@ class Engine:
             prefixes: B of them.
             noise: (B, T, max_action_dim) float32 on the host, standard normal.
             num_steps: of the flow; the configuration's if None.
+            guides: for real-time chunking, one for each sample, or none at all.
 
         Returns:
             Normalised actions, (B, T, A) float32 on the host.
@@ -160,9 +167,15 @@ class Engine:
             work = self._workspaces.get(len(prefixes))
             work.load(prefixes)
             work.put_noise(noise)
-            table = self._time_table(num_steps)
+            table, gains = self._time_table(num_steps), None
+            if any(guides):
+                memory = work.memory
+                work.put_guides(*self._guidance.targets(guides, *memory.noise.shape[1:]))
+                gains = self._guidance.gains(num_steps)
             self._run(
-                work, ("denoise", num_steps), lambda: self._model.denoise(work.memory, table)
+                work,
+                ("denoise", num_steps, gains is not None),
+                lambda: self._model.denoise(work.memory, table, gains),
             )
             actions = work.take_actions()
         with device_failures(self.device):

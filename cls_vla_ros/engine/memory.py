@@ -21,6 +21,8 @@ class Memory:
         state: (B, S) float32.
         noise: (B, T, A) float32.
         actions: (B, T, A) float32, normalised.
+        target: (B, T, A) float32, what real-time chunking holds the actions to.
+        hold: (B, T, 1) float32, how much at each step of the chunk: 0 is not at all.
         kv: (layers, 2, B, R, Hkv, D), the language model's K and V, after RoPE.
         cross_kv: (2, X, B, P, Hkv, D), what the expert's cross-attention layers make of them.
         visible: (B, P) bool, which tokens of the prefix count.
@@ -34,6 +36,8 @@ class Memory:
     state: Tensor
     noise: Tensor
     actions: Tensor
+    target: Tensor
+    hold: Tensor
     kv: Tensor
     cross_kv: Tensor
     visible: Tensor
@@ -69,6 +73,8 @@ class Memory:
             state=zeros(size, state_dim, dtype=wide),
             noise=zeros(size, layout.chunk_size, action_dim, dtype=wide),
             actions=zeros(size, layout.chunk_size, action_dim, dtype=wide),
+            target=zeros(size, layout.chunk_size, action_dim, dtype=wide),
+            hold=zeros(size, layout.chunk_size, 1, dtype=wide),
             kv=zeros(len(weights.text_layers), 2, size, layout.rows, *heads),
             cross_kv=zeros(2, len(weights.cross_layers), size, layout.prefix, *heads),
             visible=zeros(size, layout.prefix, dtype=torch.bool),

@@ -9,6 +9,7 @@ E hidden of the expert, V width of vision, D head_dim.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -64,12 +65,15 @@ class Model:
         self._text_layers(self.ops.start(x), rope, mask, memory, row=layout.state)
         self._project_cross(memory, slice(layout.state, layout.prefix))
 
-    def denoise(self, memory: Memory, time_table: Tensor) -> None:
+    def denoise(
+        self, memory: Memory, time_table: Tensor, gains: Sequence[float] | None = None
+    ) -> None:
         """Integrate the expert's flow from `memory.noise` to `memory.actions`.
 
         Args:
             memory: with an encoded prefix.
             time_table: (num_steps, E), see `TimeEmbedding.table`.
+            gains: of real-time chunking at each step, see `Guidance.gains`; None without.
         """
         w, ops, layout = self.weights, self.ops, memory.layout
         eps, head_dim = w.sizes.rms_eps, w.sizes.head_dim
@@ -84,7 +88,8 @@ class Model:
         end = layout.prefix + layout.chunk_size
         num_steps = time_table.shape[0]
         memory.actions.copy_(memory.noise)
-        for time_row in time_table:
+        for number, time_row in enumerate(time_table):
+            before = memory.actions.clone() if gains else None
             x = ops.embed_noise(memory.actions, w.noise_in, time_row, w.time_out)  # (B, T, E)
             for index, layer in enumerate(w.expert_layers):
                 if layer is None:
@@ -96,6 +101,17 @@ class Model:
                     rope, mask = among_actions, over_prefix
                 x = self._layer(layer, x, rope, kv, mask, layout.prefix)
             ops.step(x, memory.actions, w.action_out, eps, -1.0 / num_steps)
+            if gains:
+                self._hold_to_target(memory, before, number, num_steps, gains[number])
+
+    def _hold_to_target(
+        self, memory: Memory, before: Tensor, number: int, num_steps: int, gain: float
+    ) -> None:
+        """Correct a step by what its actions, once denoised, would miss the target by."""
+        dt, time = -1.0 / num_steps, 1.0 - number / num_steps
+        velocity = (memory.actions - before) / dt
+        missing = memory.target - (before - time * velocity)
+        memory.actions.sub_(dt * gain * memory.hold * missing)
 
     def _layer(
         self, layer: DecoderLayer, x: Tensor, rope: Rope, kv: Tensor, mask: Tensor, row: int

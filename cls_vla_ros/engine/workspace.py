@@ -34,7 +34,7 @@ class Workspace:
         self._pictures: OrderedDict[Sizes, list[tuple[Tensor, Tensor]]] = OrderedDict()
         self._on_host = {
             name: self._host_like(getattr(memory, name))
-            for name in ("tokens", "language_mask", "state", "noise")
+            for name in ("tokens", "language_mask", "state", "noise", "target", "hold")
         }
         self._actions = self._host_like(memory.actions)
 
@@ -71,6 +71,12 @@ class Workspace:
         """(B, T, max_action_dim) float32."""
         self._on_host["noise"].copy_(noise)
         self._upload("noise")
+
+    def put_guides(self, target: Tensor, hold: Tensor) -> None:
+        """(B, T, max_action_dim) and (B, T, 1) float32, see `Guidance.targets`."""
+        self._on_host["target"].copy_(target)
+        self._on_host["hold"].copy_(hold)
+        self._upload("target", "hold")
 
     def put_pictures(self, samples: Sequence[list[Tensor]]) -> tuple[Sizes, list[Tensor]]:
         """The cameras' pictures of each sample, onto the device.

@@ -15,9 +15,11 @@ def report(tmp_path_factory):
         patch.setattr(
             sys,
             "argv",
-            ["benchmark", "--device", "cpu", "--architecture", "tiny", "--cameras", "2"]
-            + ["--picture", "64x48", "--inferences", "8", "--stock-inferences", "8"]
-            + ["--dtypes", "float32", "bfloat16", "--profile", "--out", str(out)],
+            [
+                *("benchmark", "--device", "cpu", "--architecture", "tiny", "--cameras", "2"),
+                *("--picture", "64x48", "--inferences", "8", "--stock-inferences", "8"),
+                *("--dtypes", "float32", "bfloat16", "--profile", "--out", str(out)),
+            ],
         )
         benchmark.main()
     return json.loads(out.read_text())
