@@ -74,13 +74,19 @@ class Guidance:
         return targets, weights
 
     def gains(self, num_steps: int) -> list[float]:
-        """How strong the correction is at each denoising step; arXiv:2506.07339, eq. 2 and 3."""
-        return [self._gain(step / num_steps) for step in range(num_steps)]
+        """How strong the correction is at each denoising step; arXiv:2506.07339, eq. 2 and 3.
 
-    def _gain(self, tau: float) -> float:
-        """At the flow's time, from 0 (noise) to 1 (actions)."""
-        most = self.config.max_guidance_weight
-        if tau == 0.0:
-            return most
-        variance = ((1 - tau) ** 2 + tau**2) / (1 - tau) ** 2  # 1 / r^2
-        return min((1 - tau) / tau * variance, most)
+        Never more than num_steps: a step is 1 / num_steps long, so that more would throw the
+        actions beyond the target. (lerobot's default of 10 is meant for ten steps; with two, its
+        chunks miss by a multiple of what they shall be held to.)
+        """
+        most = min(self.config.max_guidance_weight, float(num_steps))
+        return [_gain(step / num_steps, most) for step in range(num_steps)]
+
+
+def _gain(tau: float, most: float) -> float:
+    """At the flow's time, from 0 (noise) to 1 (actions)."""
+    if tau == 0.0:
+        return most
+    variance = ((1 - tau) ** 2 + tau**2) / (1 - tau) ** 2  # 1 / r^2
+    return min((1 - tau) / tau * variance, most)

@@ -1,5 +1,6 @@
 """The runtime around the policy: load a checkpoint, infer, reuse what may be reused. No ROS."""
 
+from cls_vla_ros.inference.handover import Handover
 from cls_vla_ros.inference.load_policy import load_policy
 from cls_vla_ros.inference.observation import Observation
 from cls_vla_ros.inference.policy_server import PolicyServer
@@ -12,6 +13,7 @@ from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, GateDecision, Scene
 __all__ = [
     "THRESHOLD_PRESETS",
     "GateDecision",
+    "Handover",
     "Inference",
     "Observation",
     "PolicyServer",

@@ -3,42 +3,24 @@
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from lerobot.processor import PolicyProcessorPipeline
 from torch import Tensor
 
-from cls_vla_ros.engine import EncodedPrefix, Sample, make_engine
+from cls_vla_ros.engine import make_engine
 from cls_vla_ros.inference.frame_guard import Thumbnail
+from cls_vla_ros.inference.handover import Chunk, Handover
+from cls_vla_ros.inference.job import Job, discard_used_prefixes
 from cls_vla_ros.inference.observation import Observation, check_observation
-from cls_vla_ros.inference.prefix_cache import PrefixCache
 from cls_vla_ros.inference.preprocessing import Preprocessor
-from cls_vla_ros.inference.reasons import Reason
 from cls_vla_ros.inference.result import Inference
 from cls_vla_ros.inference.session import Seen, Session
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 DEFAULT = "default"
-
-
-@dataclass
-class _Job:
-    """One session's part of an inference, on its way."""
-
-    session: Session
-    observation: Observation
-    episode: int
-    seen: Seen
-    entry: PrefixCache | None
-    reason: Reason
-    sample: Sample
-    prefix: EncodedPrefix | None = None
-    actions: Tensor | None = None  # (1, T, A), normalised
-    values: np.ndarray | None = None  # (T, A), in the dataset's units
 
 
 class PolicyServer:
@@ -111,7 +93,11 @@ class PolicyServer:
         return self.session(session).reset()[0]
 
     def infer(
-        self, observation: Observation, session: str = DEFAULT, episode: int | None = None
+        self,
+        observation: Observation,
+        session: str = DEFAULT,
+        episode: int | None = None,
+        handover: Handover | None = None,
     ) -> Inference:
         """Compute a chunk of actions, on a cached prefix where the rules allow it.
 
@@ -120,6 +106,9 @@ class PolicyServer:
             session: whose.
             episode: the episode that the observation was taken in; the present one if None. If a
                 reset has come since, the inference is one of the past: it leaves no trace.
+            handover: for real-time chunking: the new chunk goes on where the last one will be. A
+                checkpoint with relative actions is left without it, because its chunks are
+                relative to different states.
 
         Raises:
             ValueError: the observation is not what the policy takes. Nothing has changed then.
@@ -127,7 +116,7 @@ class PolicyServer:
         self._check(observation)
         with self._inference_lock:
             started = time.perf_counter()
-            job = self._begin(self.session(session), observation, episode)
+            job = self._begin(self.session(session), observation, episode, handover)
             self._run([job])
             self._finish(job)
             return self._commit(job, started)
@@ -195,7 +184,13 @@ class PolicyServer:
         with self._sessions_lock:
             self._sessions.pop(session, None)
 
-    def _begin(self, session: Session, observation: Observation, episode: int | None) -> _Job:
+    def _begin(
+        self,
+        session: Session,
+        observation: Observation,
+        episode: int | None,
+        handover: Handover | None = None,
+    ) -> Job:
         episode = session.episode if episode is None else episode
         guarded = {
             name: image
@@ -215,12 +210,15 @@ class PolicyServer:
             self._postprocessor.reset()
             self._processors_know = (session, episode)
         sample = self.preprocess(observation)
-        return _Job(session, observation, episode, seen, entry, reason, sample)
+        guide = None
+        if not self.preprocess.remembers_state:
+            guide = session.guide(observation.stamp_s, handover)
+        return Job(session, observation, episode, seen, entry, reason, sample, guide)
 
-    def _run(self, jobs: list[_Job]) -> None:
+    def _run(self, jobs: list[Job]) -> None:
         """Prefix or state refresh of each, then the denoising of all in one."""
-        with _failing(jobs):
-            full: dict[object, list[_Job]] = {}
+        with discard_used_prefixes(jobs):
+            full: dict[object, list[Job]] = {}
             for job in jobs:
                 if job.entry is None:
                     sizes = tuple(picture.shape for picture in job.sample.pictures)
@@ -236,26 +234,30 @@ class PolicyServer:
                 for job, prefix in zip(reusing, prefixes, strict=True):
                     job.prefix = prefix
             noise = torch.cat([self._draw_noise() for _ in jobs])
-            actions = self.engine.denoise([job.prefix for job in jobs], noise)
+            actions = self.engine.denoise(
+                [job.prefix for job in jobs], noise, guides=[job.guide for job in jobs]
+            )
         for job, of_job in zip(jobs, actions.split(1), strict=True):
             job.actions = of_job
 
-    def _finish(self, job: _Job) -> None:
+    def _finish(self, job: Job) -> None:
         """Actions in the dataset's units, and the last checks that can fail."""
-        with _failing([job]):
+        with discard_used_prefixes([job]):
             job.values = self._postprocessor(job.actions)[0].double().numpy()  # (T, A)
             obs_cls_out = job.prefix.obs_cls_out
             if obs_cls_out is not None and not obs_cls_out.isfinite().all():
                 raise ValueError("the policy's prefix holds NaN or infinity")
 
-    def _commit(self, job: _Job, started: float) -> Inference:
+    def _commit(self, job: Job, started: float) -> Inference:
         """The last step, so that an inference that raised has not become the history."""
         session, entry = job.session, job.entry
         if entry is not None:
             decision = session.reused(entry, job.episode)
         else:
             decision = session.computed(job.prefix, job.seen, job.reason, job.episode)
-        if not np.isfinite(job.values).all():  # nothing good comes of such a prefix
+        if np.isfinite(job.values).all():
+            session.made(Chunk(job.actions[0], job.seen.stamp_s), job.episode)
+        else:  # nothing good comes of such a prefix
             session.failed(job.episode)
         statistics, took_ms = session.statistics, self.engine.took_ms
         return Inference(
@@ -283,15 +285,3 @@ class PolicyServer:
         config = self.config
         shape = (1, config.chunk_size, config.max_action_dim)
         return torch.randn(shape, generator=self._noise)
-
-
-@contextmanager
-def _failing(jobs: list[_Job]) -> Iterator[None]:
-    """Where an inference raises, the cached prefix that it used is not used again."""
-    try:
-        yield
-    except Exception:
-        for job in jobs:
-            if job.entry is not None:
-                job.session.failed(job.episode)
-        raise

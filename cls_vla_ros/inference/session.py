@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cls_vla_ros.engine import EncodedPrefix
+from cls_vla_ros.engine import EncodedPrefix, Guide
 from cls_vla_ros.inference.adaptive_threshold import AdaptiveThreshold
 from cls_vla_ros.inference.frame_guard import Thumbnail, is_frozen, look
+from cls_vla_ros.inference.handover import Chunk, Handover
 from cls_vla_ros.inference.prefix_cache import PrefixCache, PrefixCacheQueue
 from cls_vla_ros.inference.reasons import Reason
 from cls_vla_ros.inference.statistics import Statistics
@@ -89,6 +90,7 @@ class Session:
         self._in_a_row = 0
         self._previous: dict[str, np.ndarray] = {}  # pictures of the previous observation
         self._last_decision: GateDecision | None = None
+        self._last_chunk: Chunk | None = None
         self.statistics = Statistics()
 
     @property
@@ -182,6 +184,19 @@ class Session:
     def _empty(self, why: Reason) -> None:
         self._queue.clear()
         self._why_empty = why
+
+    def guide(self, stamp_s: float, handover: Handover | None) -> Guide | None:
+        """What the next chunk is held to; None if nothing."""
+        with self._lock:
+            if handover is None or self._last_chunk is None:
+                return None
+            return self._last_chunk.guide(stamp_s, handover)
+
+    def made(self, chunk: Chunk, episode: int) -> None:
+        """A chunk is complete: the next one may go on from it."""
+        with self._lock:
+            if episode == self._episode:
+                self._last_chunk = chunk
 
     def failed(self, episode: int) -> None:
         """An inference on a cached prefix raised: none of them is used again."""

@@ -18,9 +18,7 @@ def with_rtc(make_policy):
 def test_the_chunk_is_lerobots(
     make_policy, make_engine_of, make_samples, batch_of, make_noise, schedule, left, delay
 ):
-    policy = make_policy(
-        rtc_config=RTCConfig(enabled=True, prefix_attention_schedule=schedule), num_steps=4
-    )
+    policy = make_policy(rtc_config=RTCConfig(enabled=True, prefix_attention_schedule=schedule))
     samples, noise = make_samples(2), make_noise(policy, 2)
     left_over = torch.randn(left, 4, generator=torch.Generator().manual_seed(3))
     expected = policy.predict_action_chunk(
@@ -36,14 +34,15 @@ def test_the_chunk_is_lerobots(
     torch.testing.assert_close(actions, expected, atol=5e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 10])
 def test_the_new_chunk_goes_on_where_the_old_one_is(
-    with_rtc, make_engine_of, make_samples, make_noise
+    steps, with_rtc, make_engine_of, make_samples, make_noise
 ):
     engine = make_engine_of(with_rtc)
     prefixes = engine.encode_prefix(make_samples(1))
-    old, free = (engine.denoise(prefixes, make_noise(with_rtc, 1, seed)) for seed in (1, 2))
+    old, free = (engine.denoise(prefixes, make_noise(with_rtc, 1, seed), steps) for seed in (1, 2))
     guide = Guide(old[0, 10:], inference_delay=4)
-    held = engine.denoise(prefixes, make_noise(with_rtc, 1, 2), guides=[guide])
+    held = engine.denoise(prefixes, make_noise(with_rtc, 1, 2), steps, guides=[guide])
     missed, missed_free = ((a[0, :4] - old[0, 10:14]).abs().max() for a in (held, free))
     assert missed < 0.1 * missed_free
 

@@ -12,7 +12,16 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import HealthCheck, given, settings
 from lerobot.processor import AbsoluteActionsProcessorStep, RelativeActionsProcessorStep
 
-from cls_vla_ros.inference import PolicyServer, Reason, ReuseLimits, batch_mean, load_policy
+from cls_vla_ros.inference import (
+    Handover,
+    PolicyServer,
+    Reason,
+    ReuseLimits,
+    batch_mean,
+    load_policy,
+)
+
+MEAN, STD = np.array([1.0, -1.0, 0.0]), np.array([0.5, 0.5, 2.0])  # of the actions, in conftest
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +70,8 @@ def test_actions_are_in_the_units_of_the_dataset(loaded, make_observation):
     )
     noise = torch.randn(1, 50, 32, generator=torch.Generator().manual_seed(3))
     normalised = policy.predict_action_chunk(batch, noise=noise)[0].numpy()
-    mean, std = np.array([1.0, -1.0, 0.0]), np.array([0.5, 0.5, 2.0])
     assert actions.shape == (50, 3)
-    np.testing.assert_allclose(actions, normalised * std + mean, atol=1e-4)
+    np.testing.assert_allclose(actions, normalised * STD + MEAN, atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_actions(loaded, make_observation):
@@ -133,7 +141,7 @@ def test_an_observation_of_a_past_episode_leaves_no_history(server, make_observa
 def test_a_failed_inference_is_not_the_history(server, make_observation, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(
-            server.engine, "denoise", lambda *a: (_ for _ in ()).throw(RuntimeError("lost"))
+            server.engine, "denoise", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("lost"))
         )
         with pytest.raises(RuntimeError, match="lost"):
             server.infer(make_observation())
@@ -159,7 +167,7 @@ def test_history_is_that_of_the_previous_full_inference(loaded, make_observation
                 server.infer(replace(observation, state=np.full(3, np.nan, np.float32)))
         elif step == "fail":
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(server.engine, "denoise", lambda *a: 1 / 0)
+                patch.setattr(server.engine, "denoise", lambda *a, **k: 1 / 0)
                 with pytest.raises(ZeroDivisionError):
                     server.infer(observation)
         else:
@@ -284,7 +292,7 @@ def test_a_reuse_that_raises_is_not_tried_again(reusing, make_observation):
     observation = make_observation(0)
     reusing.infer(observation)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reusing.engine, "denoise", lambda *a: 1 / 0)
+        patch.setattr(reusing.engine, "denoise", lambda *a, **k: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             reusing.infer(replace(observation, stamp_s=0.1))
     assert reusing.infer(replace(observation, stamp_s=0.2)).reason is Reason.PREVIOUS_ERROR
@@ -414,7 +422,7 @@ def test_a_prefix_that_made_nan_is_not_used_again(reusing, make_observation, mon
     reusing.infer(make_observation(0))
     with monkeypatch.context() as patch:
         denoise = reusing.engine.denoise
-        patch.setattr(reusing.engine, "denoise", lambda *a: denoise(*a) * math.nan)
+        patch.setattr(reusing.engine, "denoise", lambda *a, **k: denoise(*a, **k) * math.nan)
         assert np.isnan(reusing.infer(make_observation(0, stamp_s=0.1)).actions).all()
     assert reusing.infer(make_observation(0, stamp_s=0.2)).reason is Reason.PREVIOUS_ERROR
 
@@ -423,3 +431,32 @@ def test_a_session_can_be_removed(reusing, make_observation):
     reusing.infer(make_observation(0), "gone")
     reusing.remove_session("gone")
     assert not reusing.infer(make_observation(0), "gone").decision.has_history
+
+
+def test_with_a_handover_a_chunk_goes_on_from_the_last_one(server, make_observation, monkeypatch):
+    guides = []
+    denoise = server.engine.denoise
+
+    def spy(*args, **kwargs):
+        guides.append(kwargs["guides"][0])
+        return denoise(*args, **kwargs)
+
+    monkeypatch.setattr(server.engine, "denoise", spy)
+    handover = Handover(dt_s=0.05, delay_s=0.12)
+
+    def infer(stamp_s, **kwargs):
+        inference = server.infer(make_observation(stamp_s=stamp_s), **kwargs)
+        return torch.tensor((inference.actions - MEAN) / STD).float(), guides[-1]
+
+    first, guide = infer(1.0, handover=handover)
+    assert guide is None
+    second, guide = infer(1.5, handover=handover)  # ten steps later
+    torch.testing.assert_close(guide.left_over, first[10:], atol=1e-5, rtol=1e-5)
+    assert guide.inference_delay == 3
+    assert (second[:3] - first[10:13]).abs().max() < 0.2 * (second[40:] - first[:10]).abs().max()
+    assert infer(1.6)[1] is None  # not asked for
+    assert infer(5.0, handover=handover)[1] is None  # the last one is over
+    assert infer(4.0, handover=handover)[1] is None  # it has not begun
+    infer(4.1, handover=handover)
+    server.reset()
+    assert infer(4.2, handover=handover)[1] is None

@@ -158,10 +158,10 @@ def test_an_inference_that_began_before_reset_publishes_nothing_after_it(robot, 
     began, go_on = threading.Event(), threading.Event()
     denoise = robot.node._server.engine.denoise
 
-    def slow(*args):
+    def slow(*args, **kwargs):
         began.set()
         assert go_on.wait(20)
-        return denoise(*args)
+        return denoise(*args, **kwargs)
 
     monkeypatch.setattr(robot.node._server.engine, "denoise", slow)
     robot.peer.feed_until(began.is_set, "an inference under way")
@@ -315,7 +315,7 @@ def test_an_inference_that_never_ends_is_given_up(robot, monkeypatch):
     monkeypatch.setattr(
         robot.node._server.engine,
         "denoise",
-        lambda *a: (began.set(), go_on.wait(20), denoise(*a))[2],
+        lambda *a, **k: (began.set(), go_on.wait(20), denoise(*a, **k))[2],
     )
     robot.peer.feed_until(began.is_set, "an inference under way")
     assert robot.node.trigger_deactivate() == TransitionCallbackReturn.ERROR
@@ -541,7 +541,7 @@ def test_nan_never_leaves(robot, monkeypatch):
 def test_an_inference_that_raises_is_said_and_the_next_one_runs(robot, monkeypatch):
     infer(robot, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(robot.node._server.engine, "denoise", lambda *a: 1 / 0)
+        patch.setattr(robot.node._server.engine, "denoise", lambda *a, **k: 1 / 0)
         message = until_diagnosed(robot, "ZeroDivisionError")
         assert "the inference failed" in message
     infer(robot, 1)

@@ -1,0 +1,57 @@
+"""One session's part of an inference, on its way through the server."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from cls_vla_ros.engine import EncodedPrefix, Guide, Sample
+from cls_vla_ros.inference.observation import Observation
+from cls_vla_ros.inference.prefix_cache import PrefixCache
+from cls_vla_ros.inference.reasons import Reason
+from cls_vla_ros.inference.session import Seen, Session
+
+
+@dataclass
+class Job:
+    """What is known of it, and what was made so far.
+
+    Attributes:
+        session: whose.
+        observation: what was seen.
+        episode: the episode it began in.
+        seen: what the rules of reuse look at.
+        entry: the cached prefix to use, if one may be.
+        reason: why that one, or why none.
+        sample: the observation, preprocessed.
+        guide: what the chunk is held to, if anything.
+        prefix: computed, or refreshed.
+        actions: (1, T, A), normalised.
+        values: (T, A), in the dataset's units.
+    """
+
+    session: Session
+    observation: Observation
+    episode: int
+    seen: Seen
+    entry: PrefixCache | None
+    reason: Reason
+    sample: Sample
+    guide: Guide | None
+    prefix: EncodedPrefix | None = None
+    actions: Tensor | None = None
+    values: np.ndarray | None = None
+
+
+@contextmanager
+def discard_used_prefixes(jobs: list[Job]) -> Iterator[None]:
+    """Where an inference raises, the cached prefix that it used is not used again."""
+    try:
+        yield
+    except Exception:
+        for job in jobs:
+            if job.entry is not None:
+                job.session.failed(job.episode)
+        raise
