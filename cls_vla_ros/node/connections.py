@@ -3,23 +3,34 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
-from cls_vla_ros.node.settings import Settings
+from cls_vla_ros.node.settings import CameraSettings, Settings, StateSettings
+
+if TYPE_CHECKING:  # it brings torch, for which a client of the node has no use
+    from cls_vla_ros.node.action_output import ActionOutput
 
 NODE_NAME = "cls_vla_policy"
 IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
+COMMAND_TYPES = {
+    "float64_multi_array": Float64MultiArray,
+    "joint_state": JointState,
+    "joint_trajectory": JointTrajectory,
+}
 OUTPUT_QOS = QoSProfile(depth=10)  # reliable
+LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+WATCH_PERIOD_S = 0.1
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
@@ -31,6 +42,8 @@ class Handlers:
     joint_state: Callable
     task: Callable
     reset: Callable
+    pause: Callable
+    watch: Callable
     backward_jump: Callable
 
 
@@ -57,12 +70,18 @@ class Connections:
 
     Attributes:
         scene_change: publisher.
-        action_chunk: publisher.
-        joint_trajectory: publisher, or None where the actions are not joint positions.
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings, handlers: Handlers) -> None:
+    def __init__(
+        self, node: LifecycleNode, settings: Settings, handlers: Handlers, output: "ActionOutput"
+    ) -> None:
         """Make all of them, or none.
+
+        Args:
+            node: whose.
+            settings: with the topics.
+            handlers: of what comes in.
+            output: gets the publishers of what it publishes.
 
         Raises:
             rclpy.exceptions.NameValidationException: a topic's name cannot be one.
@@ -70,6 +89,7 @@ class Connections:
         self._close: list[Callable[[], None]] = []
         try:
             self._connect(node, settings, handlers)
+            self._connect_output(node, settings, output)
         except Exception:
             self.close()
             raise
@@ -81,23 +101,18 @@ class Connections:
 
     def _connect(self, node: LifecycleNode, settings: Settings, handlers: Handlers) -> None:
         self.scene_change = self._output(node, SceneChange, "scene_change")
-        self.action_chunk = self._output(node, ActionChunk, "action_chunk")
-        self.joint_trajectory = None
-        if settings.action.kind == "joint_positions":
-            self.joint_trajectory = self._output(node, JointTrajectory, "joint_trajectory")
-
         for camera in settings.cameras:
             take = partial(handlers.frame, camera)
-            self._input(
-                node, IMAGE_TYPES[camera.transport], camera.topic, take, qos_profile_sensor_data
-            )
-        self._input(
-            node, JointState, settings.state.topic, handlers.joint_state, qos_profile_sensor_data
-        )
+            self._input(node, IMAGE_TYPES[camera.transport], camera.topic, take, qos_of(camera))
+        state = settings.state
+        self._input(node, JointState, state.topic, handlers.joint_state, qos_of(state))
         self._input(node, String, "task", handlers.task, OUTPUT_QOS)
 
         reset = node.create_service(Trigger, "reset", handlers.reset)
         self._close.append(partial(node.destroy_service, reset))
+        pause = node.create_service(SetBool, "pause", handlers.pause)
+        self._close.append(partial(node.destroy_service, pause))
+        self._every(node, WATCH_PERIOD_S, handlers.watch, Clock(clock_type=ClockType.STEADY_TIME))
         any_backward = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
         )
@@ -105,6 +120,26 @@ class Connections:
             any_backward, post_callback=handlers.backward_jump
         )
         self._close.append(jump.unregister)
+
+    def _connect_output(
+        self, node: LifecycleNode, settings: Settings, output: "ActionOutput"
+    ) -> None:
+        output.action_chunk = self._output(node, ActionChunk, "action_chunk")
+        if settings.action.kind == "joint_positions" and output.player is None:
+            output.joint_trajectory = self._output(node, JointTrajectory, "joint_trajectory")
+        if output.player is not None:
+            kind = COMMAND_TYPES[settings.execution.command]
+            output.command = self._output(node, kind, "joint_command")
+            self._every(node, 1 / settings.execution.rate_hz, output.tick, node.get_clock())
+        if settings.limits.from_robot_description:
+            take = output.take_robot_description
+            self._input(node, String, "robot_description", take, LATCHED_QOS)
+
+    def _every(
+        self, node: LifecycleNode, period_s: float, do: Callable[[], None], clock: Clock
+    ) -> None:
+        timer = node.create_timer(period_s, do, clock=clock)
+        self._close.append(partial(node.destroy_timer, timer))
 
     def _output(self, node: LifecycleNode, kind: type, name: str):
         publisher = node.create_lifecycle_publisher(kind, name, OUTPUT_QOS)
@@ -116,3 +151,10 @@ class Connections:
     ) -> None:
         subscription = node.create_subscription(kind, name, take, qos)
         self._close.append(partial(node.destroy_subscription, subscription))
+
+
+def qos_of(source: CameraSettings | StateSettings) -> QoSProfile:
+    """The subscription's quality of service, as the parameters have it."""
+    return QoSProfile(
+        depth=source.depth, reliability=ReliabilityPolicy[source.reliability.upper()]
+    )

@@ -41,6 +41,12 @@ class Health:
         with self._lock:
             self._level, self._message = DiagnosticStatus.WARN, f"holding: {reason}"
 
+    def clamped(self, text: str) -> None:
+        """A chunk was moved into the limits."""
+        with self._lock:
+            self._counts["chunks clamped"] += 1
+            self._last_error = text
+
     def error(self, text: str) -> None:
         """An inference raised."""
         with self._lock:

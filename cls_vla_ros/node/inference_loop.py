@@ -1,17 +1,17 @@
 """The inference thread: once all cameras have something new, infer and hand over."""
 
-import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from cls_vla_ros.engine import DeviceFailedError
-from cls_vla_ros.inference import Inference, PolicyServer, Statistics
+from cls_vla_ros.inference import Handover, Inference, PolicyServer, Statistics
 from cls_vla_ros.node.observation_buffer import NotReadyError, ObservationBuffer, Snapshot
+from cls_vla_ros.node.stamps import NS
 
+DELAYS = 10  # the longest of the last ones is taken for the next
 POLL_S = 0.1  # how soon the thread sees that it shall stop, while no frames come
 STOP_TIMEOUT_S = 60.0
 
@@ -49,8 +49,8 @@ class InferenceLoop:
         now_ns: Callable[[], int],
         task: str,
         rate_hz: float,
-        max_age_s: float,
         inference_id: int,
+        chunk_dt_s: float | None,
         on_result: Callable[[Result], None],
         on_hold: Callable[[str], None],
         on_error: Callable[[Exception], None],
@@ -64,16 +64,20 @@ class InferenceLoop:
             now_ns: ROS time.
             task: the instruction.
             rate_hz: at most this many inferences per second.
-            max_age_s: how old a source may be.
             inference_id: the last one that was given; the next is one more.
+            chunk_dt_s: time between two steps, if a chunk shall go on where the last one will be;
+                else None.
             on_result: takes an inference of the present episode.
             on_hold: takes the reason why there is none.
             on_error: takes an exception of an inference; the loop goes on.
             on_device_failed: takes the one that ends the loop.
         """
         self.rate_hz = rate_hz
-        self.max_age_s = max_age_s
         self.discarded = 0
+        self.paused = False
+        self._chunk_dt_s = chunk_dt_s
+        self._delays_s: deque[float] = deque(maxlen=DELAYS)  # from observation to result
+        self._busy_since: float | None = None
         self._task = task
         self._server, self._buffer, self._now_ns = server, buffer, now_ns
         self._on_result, self._on_hold, self._on_error = on_result, on_hold, on_error
@@ -129,11 +133,28 @@ class InferenceLoop:
         self._task = task
         return self.reset()
 
+    def pause(self, paused: bool) -> None:
+        """Infer no more, or go on; nothing of an inference under way is handed over either."""
+        with self._handover:
+            self.paused = paused
+
+    @property
+    def busy_s(self) -> float:
+        """How long the inference under way has been; 0 if there is none."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _next_handover(self) -> Handover | None:
+        if self._chunk_dt_s is None:
+            return None
+        return Handover(self._chunk_dt_s, max(self._delays_s, default=0.0))
+
     def _run(self) -> None:
         due = last_frames = time.monotonic()
         while not self._stopping.is_set():
             if not self._buffer.wait_for_new_frames(POLL_S):
-                if time.monotonic() - last_frames > self.max_age_s and (
+                patience_s = self._buffer.limits.max_age_s
+                if time.monotonic() - last_frames > patience_s and (
                     missing := self._buffer.missing()
                 ):
                     self._on_hold(missing)
@@ -142,6 +163,7 @@ class InferenceLoop:
                 return
             last_frames = time.monotonic()
             due = max(due + 1 / self.rate_hz, last_frames)
+            self._busy_since = last_frames
             try:
                 self._infer_once()
             except NotReadyError as reason:
@@ -151,26 +173,24 @@ class InferenceLoop:
                 return
             except Exception as error:
                 self._on_error(error)
+            finally:
+                self._busy_since = None
 
     def _infer_once(self) -> None:
         with self._handover:  # observation, task and episode belong together
             episode, task = self._server.session().episode, self._task
         began_ns = self._now_ns()
-        snapshot = self._buffer.snapshot(task, began_ns, self.max_age_s)
+        snapshot = self._buffer.snapshot(task, began_ns)
+        if self.paused:
+            raise NotReadyError("paused: call the service pause with data: false to go on")
         self.inference_id += 1
-        inference = self._server.infer(snapshot.observation, episode=episode)
+        inference = self._server.infer(
+            snapshot.observation, episode=episode, handover=self._next_handover()
+        )
         age_ms = (began_ns - snapshot.oldest_source_ns) / 1e6
+        self._delays_s.append((self._now_ns() - snapshot.newest_frame_ns) / NS)
         with self._handover:
-            if self._stopping.is_set() or episode != self._server.session().episode:
+            if self.paused or self._stopping.is_set() or episode != self._server.session().episode:
                 self.discarded += 1
                 return
             self._on_result(Result(self.inference_id, snapshot, age_ms, inference))
-
-
-def first_not_finite(actions: np.ndarray, names: list[str]) -> str:
-    """Where the actions (T, A) hold NaN or infinity, in words; empty if nowhere."""
-    for step, values in enumerate(actions):
-        for name, value in zip(names, values, strict=True):
-            if not math.isfinite(value):
-                return f"the policy made {value} for {name!r} at step {step} of the chunk"
-    return ""

@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
@@ -66,7 +68,7 @@ def to_action_chunk(result: Result, actions: np.ndarray, settings: ActionSetting
 
 
 def to_joint_trajectory(
-    result: Result, actions: np.ndarray, settings: ActionSettings
+    result: Result, actions: np.ndarray, settings: ActionSettings, first: int = 0
 ) -> JointTrajectory:
     """The chunk for ros2_control's joint_trajectory_controller.
 
@@ -77,6 +79,8 @@ def to_joint_trajectory(
         result: of one inference.
         actions: (T, A) joint positions in rad and m, finite.
         settings: names and step time.
+        first: the step to begin with. Points of the past are left out: a controller would begin
+            with a position between two of them, which nobody has compared with where the arm is.
     """
     message = JointTrajectory()
     message.header.stamp = to_time(result.snapshot.newest_frame_ns)
@@ -86,5 +90,31 @@ def to_joint_trajectory(
             positions=positions.tolist(), time_from_start=to_duration((step + 1) * settings.dt_s)
         )
         for step, positions in enumerate(actions)
+        if step >= first
     ]
+    return message
+
+
+def to_command(
+    kind: str, names: list[str], values: np.ndarray, now_ns: int, rate_hz: float
+) -> Float64MultiArray | JointState | JointTrajectory:
+    """One command of the stream.
+
+    Args:
+        kind: one of `settings.COMMANDS`.
+        names: of the joints.
+        values: (A,) rad or m.
+        now_ns: ROS time.
+        rate_hz: commands per second: a trajectory's point is due when the next command comes.
+    """
+    if kind == "float64_multi_array":
+        return Float64MultiArray(data=values.tolist())
+    if kind == "joint_state":
+        message = JointState(name=names, position=values.tolist())
+    else:
+        point = JointTrajectoryPoint(
+            positions=values.tolist(), time_from_start=to_duration(1 / rate_hz)
+        )
+        message = JointTrajectory(joint_names=names, points=[point])
+    message.header.stamp = to_time(now_ns)
     return message

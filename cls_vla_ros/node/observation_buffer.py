@@ -5,6 +5,7 @@ was good.
 """
 
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,20 +20,39 @@ from cls_vla_ros.node.images import (
 )
 from cls_vla_ros.node.joints import UnitMap, positions_by_name
 from cls_vla_ros.node.settings import CameraSettings, StateSettings
+from cls_vla_ros.node.source_health import SourceHealth, SourceLimits, skew_problem
 from cls_vla_ros.node.stamps import NS
 
-CLOCKS_DIFFER_S = 60.0  # no source is late by that much: it is another clock
 CHECKS = {"raw": check_image, "compressed": check_compressed_image}
 DECODERS = {"raw": image_to_rgb, "compressed": compressed_image_to_rgb}
+SPARSE = 16  # of the rows of a picture, one in so many tells whether it is frozen or black
 
 
 class NotReadyError(Exception):
     """There is no observation; the text says which source is missing, old or broken."""
 
 
+@dataclass(frozen=True)
+class ObservationLimits:
+    """What the sources of an observation may be.
+
+    Attributes:
+        max_age_s: how old each of them.
+        max_skew_s: how far apart.
+        frozen_s: how long a camera may send the same bytes.
+        black_level: mean brightness below which a picture shows nothing, 0 to 255.
+    """
+
+    max_age_s: float
+    max_skew_s: float
+    frozen_s: float
+    black_level: float
+
+
 @dataclass
 class _Camera:
     settings: CameraSettings
+    health: SourceHealth
     message: object | None = None  # newest that passed its check, not decoded yet
     message_stamp_ns: int = 0
     picture: np.ndarray | None = None  # newest that could be decoded
@@ -60,51 +80,108 @@ class Snapshot:
 class ObservationBuffer:
     """Thread-safe. All stamps are nanoseconds of ROS time."""
 
-    def __init__(self, cameras: list[CameraSettings], state: StateSettings) -> None:
+    def __init__(
+        self, cameras: list[CameraSettings], state: StateSettings, limits: ObservationLimits
+    ) -> None:
         """Start empty.
 
         Args:
             cameras: one for each picture that the policy takes.
             state: the joints of observation.state, in its order.
+            limits: what the sources may be.
         """
         self._state = state
         self._units = UnitMap.of(state.joints, state.units, state.lower, state.upper)
-        self._cameras = {camera.name: _Camera(camera) for camera in cameras}
+        of_camera, of_joints = _source_limits(limits)
+        self._cameras = {
+            camera.name: _Camera(camera, SourceHealth(camera.topic, of_camera))
+            for camera in cameras
+        }
+        # Several drivers on one topic are several sources, whose stamps have no common order.
+        self._of_joint = {
+            name: SourceHealth(f"{state.topic} ({name})", of_joints) for name in state.joints
+        }
+        if not state.allow_partial:
+            self._of_joint = dict.fromkeys(state.joints, SourceHealth(state.topic, of_joints))
         self._joints: dict[str, tuple[float, int]] = {}  # position and stamp by name
         self._changed = threading.Condition()
+        self._limits = limits
+
+    @property
+    def limits(self) -> ObservationLimits:
+        """What the sources may be; may be replaced while it runs."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: ObservationLimits) -> None:
+        self._limits = limits
+        of_camera, of_joints = _source_limits(limits)
+        for camera in self._cameras.values():
+            camera.health.limits = of_camera
+        for health in self._of_joint.values():
+            health.limits = of_joints
 
     def clear(self) -> None:
         """Forget everything, as if no message had come yet."""
         with self._changed:
             self._cameras = {
-                name: _Camera(camera.settings) for name, camera in self._cameras.items()
+                name: _Camera(camera.settings, camera.health)
+                for name, camera in self._cameras.items()
             }
             self._joints.clear()
+            for health in self._healths():
+                health.clear()
 
-    def put_frame(self, camera_name: str, message, stamp_ns: int) -> None:
+    def put_frame(self, camera_name: str, message, stamp_ns: int, now_ns: int) -> str:
         """Store a camera message.
+
+        Args:
+            camera_name: whose.
+            message: sensor_msgs/Image or CompressedImage.
+            stamp_ns: of its header; 0 if its driver does not stamp.
+            now_ns: when it came.
+
+        Returns:
+            Something to log; empty but for the first stamp of zero.
 
         Raises:
             ImageError: it cannot be a picture. The previous one stays.
+            StampError: it is out of order, or stamped too far in the future. Likewise.
         """
         CHECKS[self._cameras[camera_name].settings.transport](message)
         with self._changed:
             camera = self._cameras[camera_name]
+            stamp_ns, note = camera.health.arrived(stamp_ns, now_ns)
             camera.message, camera.message_stamp_ns, camera.is_new = message, stamp_ns, True
             self._changed.notify_all()
+        return note
 
-    def put_joint_state(self, message, stamp_ns: int) -> None:
+    def put_joint_state(self, message, stamp_ns: int, now_ns: int) -> str:
         """Store a sensor_msgs/JointState.
+
+        Args:
+            message: of that type.
+            stamp_ns: of its header; 0 if its driver does not stamp.
+            now_ns: when it came.
+
+        Returns:
+            Something to log; empty but for the first stamp of zero.
 
         Raises:
             JointStateError: it cannot be used. The previous positions stay.
+            StampError: it is out of order, or stamped too far in the future. Likewise.
         """
         found = positions_by_name(
             message, self._state.joints, allow_partial=self._state.allow_partial
         )
         with self._changed:
-            for name, position in found.items():
-                self._joints[name] = (position, stamp_ns)
+            note, used_ns = "", stamp_ns
+            for health in {id(h): h for h in map(self._of_joint.get, found)}.values():
+                used_ns, said = health.arrived(stamp_ns, now_ns)
+                health.usable(used_ns)
+                note = note or said
+            self._joints |= {name: (position, used_ns) for name, position in found.items()}
+        return note
 
     def wait_for_new_frames(self, timeout_s: float) -> bool:
         """Wait until every camera has delivered a frame since the last snapshot.
@@ -124,21 +201,32 @@ class ObservationBuffer:
             names = [c.settings.topic for c in self._cameras.values() if not c.is_new]
         return f"no new frame on {', '.join(names)}" if names else ""
 
-    def snapshot(self, task: str, now_ns: int, max_age_s: float) -> Snapshot:
+    def positions(self, names: list[str]) -> np.ndarray:
+        """Where joints are, (A,) in rad and m; NaN for one that has not said."""
+        with self._changed:
+            return np.array([self._joints.get(name, (np.nan, 0))[0] for name in names])
+
+    def to_values(self, now_ns: int) -> dict[str, object]:
+        """What /diagnostics says of the sources."""
+        values = {}
+        for health in self._healths():
+            values |= health.to_values(now_ns)
+        return values
+
+    def snapshot(self, task: str, now_ns: int) -> Snapshot:
         """The newest of everything.
 
         Args:
             task: the instruction.
             now_ns: ROS time.
-            max_age_s: how old each source may be.
 
         Raises:
-            NotReadyError: a source is missing, too old, or has not been readable.
+            NotReadyError: a source is missing, too old, frozen, black, or has not been readable,
+                or the sources are too far apart.
         """
         with self._changed:
             cameras = list(self._cameras.values())
             undecoded = [(camera, camera.message, camera.message_stamp_ns) for camera in cameras]
-            joints = dict(self._joints)
             for camera in cameras:
                 camera.message, camera.is_new = None, False
 
@@ -150,43 +238,37 @@ class ObservationBuffer:
             if message is not None
             for problem in _decode(c, DECODERS[c.settings.transport], message, stamp)
         ]
-        try:
-            stamps = self._stamps(cameras, joints)
-            _check_ages(stamps, now_ns, max_age_s)
-        except NotReadyError as error:
-            raise NotReadyError("; ".join([str(error), *map(": ".join, problems)])) from None
+        with self._changed:
+            joints = dict(self._joints)
+            bad = [text for health in self._healths() for text in health.problems(now_ns)]
+        if not bad:  # a reset may have come while a frame was decoded
+            bad = [f"no picture yet on {c.settings.topic}" for c in cameras if c.picture is None]
+        stamps = {camera.settings.topic: camera.stamp_ns for camera in cameras}
+        if not bad:
+            stamps |= {self._of_joint[name].name: joints[name][1] for name in self._state.joints}
+            bad = [text for text in [skew_problem(stamps, self._limits.max_skew_s)] if text]
+        if bad:
+            raise NotReadyError("; ".join([*bad, *map(": ".join, problems)]))
 
         positions = np.array([joints[name][0] for name in self._state.joints])  # (S,) rad, m
+        newest_ns = max(camera.stamp_ns for camera in cameras)
         observation = Observation(
             images={camera.settings.feature: camera.picture for camera in cameras},
             state=self._units.to_policy(positions).astype(np.float32),
             task=task,
-            stamp_s=max(camera.stamp_ns for camera in cameras) / NS,
+            stamp_s=newest_ns / NS,
         )
-        return Snapshot(
-            observation,
-            newest_frame_ns=max(camera.stamp_ns for camera in cameras),
-            oldest_source_ns=min(stamps.values()),
-            problems=problems,
-        )
+        return Snapshot(observation, newest_ns, min(stamps.values()), problems)
 
-    def _stamps(
-        self, cameras: list[_Camera], joints: dict[str, tuple[float, int]]
-    ) -> dict[str, int]:
-        """Stamp of each source; the oldest joint's where one message has them all."""
-        absent = [camera.settings.topic for camera in cameras if camera.picture is None]
-        if absent:
-            raise NotReadyError(f"no picture yet on {', '.join(absent)}")
-        topic = self._state.topic
-        without = [name for name in self._state.joints if name not in joints]
-        if without:
-            raise NotReadyError(f"no position yet on {topic} for the joints {', '.join(without)}")
-        of_joints = {name: joints[name][1] for name in self._state.joints}
-        if self._state.allow_partial:
-            of_joints = {f"{topic} ({name})": stamp for name, stamp in of_joints.items()}
-        else:
-            of_joints = {topic: min(of_joints.values())}
-        return {camera.settings.topic: camera.stamp_ns for camera in cameras} | of_joints
+    def _healths(self) -> list[SourceHealth]:
+        of_cameras = [camera.health for camera in self._cameras.values()]
+        return [*of_cameras, *dict.fromkeys(self._of_joint.values())]
+
+
+def _source_limits(limits: ObservationLimits) -> tuple[SourceLimits, SourceLimits]:
+    """Of a camera, and of joints: those of an arm at rest may well say the same."""
+    of_camera = SourceLimits(limits.max_age_s, limits.frozen_s, limits.black_level)
+    return of_camera, SourceLimits(limits.max_age_s)
 
 
 def _decode(
@@ -198,21 +280,6 @@ def _decode(
     except ValueError as error:
         return [(camera.settings.topic, str(error))]
     camera.stamp_ns = stamp_ns
+    sparse = np.ascontiguousarray(camera.picture[::SPARSE])
+    camera.health.usable(stamp_ns, checksum=zlib.crc32(sparse), mean=float(sparse.mean()))
     return []
-
-
-def _check_ages(stamps: dict[str, int], now_ns: int, max_age_s: float) -> None:
-    """Each stamp must be at most max_age_s away from now, on either side."""
-    ages_s = {source: (now_ns - stamp) / NS for source, stamp in stamps.items()}
-    bad = [f"{s} is {a:.2f} s old" for s, a in ages_s.items() if a > max_age_s]
-    bad += [
-        f"{s} is stamped {-a:.2f} s in the future" for s, a in ages_s.items() if -a > max_age_s
-    ]
-    if not bad:
-        return
-    text = f"{', '.join(bad)}; observation.max_age_s is {max_age_s:g}"
-    if max(map(abs, ages_s.values())) > CLOCKS_DIFFER_S:
-        text += (
-            ". Two clocks differ: a recording needs use_sim_time and /clock, a second computer NTP"
-        )
-    raise NotReadyError(text)

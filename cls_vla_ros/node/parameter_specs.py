@@ -3,73 +3,16 @@
 The table in the README is printed from here: `python -m cls_vla_ros.node.parameter_specs`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.parameter import Parameter
 
 from cls_vla_ros.engine import DTYPES, ENGINES
+from cls_vla_ros.node.action_specs import ACTION_SPECS, DOUBLES, PERCENT, STRINGS
 from cls_vla_ros.node.joints import UNITS
+from cls_vla_ros.node.settings import RELIABILITIES
+from cls_vla_ros.node.spec import Spec, Value
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
 
 CHECKPOINT = "checkpoint"  # gate.threshold: what the checkpoint's configuration says
-Value = bool | int | float | str | list[str] | list[float]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One parameter.
-
-    Attributes:
-        name: as in YAML; <name> stands for a camera's name.
-        default: its value unless it is set; a Parameter.Type for a list that is empty unless it is
-            set.
-        description: what it does, with its unit.
-        limits: smallest and largest value.
-        choices: the values it may have.
-        live: whether it can change while the node is configured; the others are read by
-            `configure`.
-        check: raises ValueError for a value that cannot be used.
-    """
-
-    name: str
-    default: Value | Parameter.Type
-    description: str
-    limits: tuple[float, float] | None = None
-    choices: tuple[str, ...] = ()
-    live: bool = False
-    check: Callable[[Value], None] | None = None
-
-    def problem(self, value: Value) -> str:
-        """Why the value cannot be used; empty if it can."""
-        if self.limits and not self.limits[0] <= value <= self.limits[1]:
-            return f"{self.name} must be in [{self.limits[0]:g}, {self.limits[1]:g}], got {value}"
-        if self.choices and value not in self.choices:
-            return (
-                f"{self.name} must be one of {', '.join(map(repr, self.choices))}, got {value!r}"
-            )
-        if self.check:
-            try:
-                self.check(value)
-            except ValueError as error:
-                return f"{self.name}: {error}"
-        return ""
-
-    def descriptor(self) -> ParameterDescriptor:
-        described = ParameterDescriptor(
-            description=self.description, dynamic_typing=self.check is not None
-        )
-        described.additional_constraints = ", ".join(map(repr, self.choices))
-        if self.limits and isinstance(self.default, float):
-            described.floating_point_range = [
-                FloatingPointRange(from_value=self.limits[0], to_value=self.limits[1])
-            ]
-        elif self.limits:
-            described.integer_range = [
-                IntegerRange(from_value=int(self.limits[0]), to_value=int(self.limits[1]))
-            ]
-        return described
 
 
 def check_threshold(value: Value) -> None:
@@ -78,8 +21,6 @@ def check_threshold(value: Value) -> None:
         parse_threshold(value)
 
 
-PERCENT = "in rad or m; needed where a unit is a percentage, else empty"
-STRINGS, DOUBLES = Parameter.Type.STRING_ARRAY, Parameter.Type.DOUBLE_ARRAY
 PRESETS = ", ".join(f"{name} ({value:g})" for name, value in THRESHOLD_PRESETS.items())
 
 SPECS = (
@@ -137,6 +78,36 @@ SPECS = (
         "how old a camera frame or a joint's position may be, in seconds; with an "
         "older one nothing is inferred",
         limits=(0.001, 3600.0),
+        live=True,
+    ),
+    Spec(
+        "observation.max_skew_s",
+        0.3,
+        "how far apart the sources of one observation may be, in seconds",
+        limits=(0.001, 3600.0),
+        live=True,
+    ),
+    Spec(
+        "observation.frozen_s",
+        1.0,
+        "how long a camera may send the same bytes, in seconds; a living one never does, a "
+        "simulated one does while nothing moves: 3600 for that",
+        limits=(0.001, 3600.0),
+        live=True,
+    ),
+    Spec(
+        "observation.black_level",
+        4.0,
+        "mean brightness of a picture, of 255, below which it shows nothing",
+        limits=(0.0, 255.0),
+        live=True,
+    ),
+    Spec(
+        "inference.timeout_s",
+        5.0,
+        "how long an inference may take, in seconds, before the node says that it hangs and stops "
+        "to command; it recovers by itself",
+        limits=(0.01, 3600.0),
         live=True,
     ),
     Spec(
@@ -207,34 +178,18 @@ SPECS = (
     Spec("state.lower", DOUBLES, f"lower end of each joint's range, {PERCENT}"),
     Spec("state.upper", DOUBLES, f"upper end of each joint's range, {PERCENT}"),
     Spec(
+        "state.reliability",
+        "best_effort",
+        "of its subscription, as for a camera",
+        choices=RELIABILITIES,
+    ),
+    Spec("state.depth", 5, "how many messages its subscription keeps", limits=(1, 1000)),
+    Spec(
         "state.allow_partial",
         False,
         "whether a JointState may lack some of the joints (several drivers, one topic)",
     ),
-    Spec(
-        "action.kind",
-        "other",
-        "what the actions are; with joint_positions, joint_trajectory is published",
-        choices=("joint_positions", "other"),
-    ),
-    Spec(
-        "action.names",
-        STRINGS,
-        "name of each action value; the joint's where it is a joint position",
-    ),
-    Spec(
-        "action.units",
-        STRINGS,
-        "the policy's unit of each, as in state.units; if empty, as in ROS",
-    ),
-    Spec("action.lower", DOUBLES, f"lower end of each joint's range, {PERCENT}"),
-    Spec("action.upper", DOUBLES, f"upper end of each joint's range, {PERCENT}"),
-    Spec(
-        "action.dt_s",
-        1 / 30,
-        "time between two steps of a chunk, in seconds: 1 / fps of the dataset",
-        limits=(0.0001, 10.0),
-    ),
+    *ACTION_SPECS,
 )
 
 CAMERA_SPECS = (
@@ -250,6 +205,13 @@ CAMERA_SPECS = (
         "",
         "the policy's name for its pictures; if empty, observation.images.<name>",
     ),
+    Spec(
+        "camera.<name>.reliability",
+        "best_effort",
+        "of its subscription: best_effort hears every publisher, reliable asks for what was lost",
+        choices=RELIABILITIES,
+    ),
+    Spec("camera.<name>.depth", 5, "how many messages its subscription keeps", limits=(1, 1000)),
     Spec(
         "camera.<name>.guard",
         True,

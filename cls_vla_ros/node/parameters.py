@@ -1,15 +1,24 @@
 """Declares the node's parameters, refuses bad values with a reason, and reads them."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from cls_vla_ros.inference import ReuseLimits
-from cls_vla_ros.node.parameter_specs import CAMERA_SPECS, SPECS, Spec, Value
-from cls_vla_ros.node.settings import ActionSettings, CameraSettings, Settings, StateSettings
+from cls_vla_ros.node.observation_buffer import ObservationLimits
+from cls_vla_ros.node.parameter_specs import CAMERA_SPECS, SPECS
+from cls_vla_ros.node.settings import (
+    ActionSettings,
+    CameraSettings,
+    ExecutionSettings,
+    LimitSettings,
+    Settings,
+    StateSettings,
+)
+from cls_vla_ros.node.spec import Spec, Value
 
 
 class Parameters:
@@ -87,6 +96,8 @@ class Parameters:
             lower=self.get("state.lower"),
             upper=self.get("state.upper"),
             allow_partial=self.get("state.allow_partial"),
+            reliability=self.get("state.reliability"),
+            depth=self.get("state.depth"),
         )
         seed = self.get("policy.seed")
         return Settings(
@@ -99,6 +110,8 @@ class Parameters:
             cameras=[self._camera(name) for name in names],
             state=state,
             action=action,
+            limits=LimitSettings(**self._group("limits", LimitSettings)),
+            execution=ExecutionSettings(**self._group("execution", ExecutionSettings)),
         )
 
     def reuse_limits(self, cameras: list[CameraSettings]) -> ReuseLimits:
@@ -118,6 +131,10 @@ class Parameters:
             adaptive=self.get("gate.adaptive"),
         )
 
+    def observation_limits(self) -> ObservationLimits:
+        """What the parameters say of observations now."""
+        return ObservationLimits(**self._group("observation", ObservationLimits))
+
     def _camera(self, name: str) -> CameraSettings:
         return CameraSettings(
             name=name,
@@ -125,7 +142,13 @@ class Parameters:
             transport=self.get(f"camera.{name}.transport"),
             feature=self.get(f"camera.{name}.feature") or f"observation.images.{name}",
             guard=self.get(f"camera.{name}.guard"),
+            reliability=self.get(f"camera.{name}.reliability"),
+            depth=self.get(f"camera.{name}.depth"),
         )
+
+    def _group(self, name: str, settings: type) -> dict[str, Value]:
+        """The parameters <name>.*, which are called as the fields are."""
+        return {field.name: self.get(f"{name}.{field.name}") for field in fields(settings)}
 
     def _declare(self, specs: Iterable[Spec]) -> None:
         for spec in specs:

@@ -1,30 +1,28 @@
 """The lifecycle node: cameras and joint states in, action chunks and scene changes out."""
 
 import time
-from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import JointState
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from cls_vla_ros.engine import DeviceFailedError
 from cls_vla_ros.inference import PolicyServer, Session
+from cls_vla_ros.node.action_output import ActionOutput
 from cls_vla_ros.node.connections import NODE_NAME, Connections, Diagnostics, Handlers
 from cls_vla_ros.node.diagnostics import of_policy, of_session
-from cls_vla_ros.node.inference_loop import InferenceLoop, Result, first_not_finite
-from cls_vla_ros.node.joints import UnitMap
+from cls_vla_ros.node.inference_loop import InferenceLoop, Result
+from cls_vla_ros.node.inputs import Inputs
 from cls_vla_ros.node.load_server import load_server
-from cls_vla_ros.node.messages import to_action_chunk, to_joint_trajectory, to_scene_change
+from cls_vla_ros.node.messages import to_scene_change
 from cls_vla_ros.node.observation_buffer import ObservationBuffer
 from cls_vla_ros.node.parameter_specs import CHECKPOINT
 from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.node.reporter import Reporter
-from cls_vla_ros.node.settings import CameraSettings, Settings
-from cls_vla_ros.node.stamps import to_ns
+from cls_vla_ros.node.settings import Settings
 from cls_vla_ros.node.transitions import refuse_impossible_transitions
 
 
@@ -48,6 +46,7 @@ class PolicyNode(LifecycleNode):
         self._session: Session | None = None
         self._buffer: ObservationBuffer | None = None
         self._settings: Settings | None = None
+        self._output: ActionOutput | None = None
         self._reporter = Reporter(self.get_logger())
         self._connections: Connections | None = None
         self._episode = self._inference_id = 0  # the last ones that were given, across configures
@@ -98,6 +97,7 @@ class PolicyNode(LifecycleNode):
             self._loop.stop()
         except TimeoutError:
             return TransitionCallbackReturn.ERROR
+        self._output.flush("inactive")
         self._reporter.health.hold("inactive")
         return super().on_deactivate(state)
 
@@ -119,45 +119,50 @@ class PolicyNode(LifecycleNode):
     def _configure(self) -> None:
         started = time.perf_counter()
         settings = self._declared.read()
-        action = settings.action
-        self._action_units = UnitMap.of(action.names, action.units, action.lower, action.upper)
         self._reporter = Reporter(self.get_logger())
         self._reporter.health.hold("no inference yet")
         self._device_failed = False
         self._settings = settings
         self._server = load_server(settings, self._episode, self.get_logger().info)
-        self._buffer = ObservationBuffer(settings.cameras, settings.state)
+        self._buffer = ObservationBuffer(
+            settings.cameras, settings.state, self._declared.observation_limits()
+        )
+        self._output = ActionOutput(settings, self._reporter, self._now_ns, self._buffer.positions)
         self._loop = InferenceLoop(
             self._server,
             self._buffer,
-            now_ns=lambda: self.get_clock().now().nanoseconds,
+            now_ns=self._now_ns,
             task=self._declared.get("task"),
             rate_hz=self._declared.get("rate_hz"),
-            max_age_s=self._declared.get("observation.max_age_s"),
             inference_id=self._inference_id,
+            chunk_dt_s=settings.action.dt_s if settings.execution.uses_rtc else None,
             on_result=self._on_result,
-            on_hold=self._reporter.hold,
+            on_hold=self._hold,
             on_error=self._reporter.inference_failed,
             on_device_failed=self._on_device_failed,
         )
         self._session = self._server.session()
         self._session.limits = self._declared.reuse_limits(settings.cameras)
         self._set_threshold(self._declared.get("gate.threshold"))
+        inputs = Inputs(self._buffer, self._reporter, settings.state.topic, self._now_ns)
         self._connections = Connections(
             self,
             settings,
             Handlers(
-                frame=self._on_frame,
-                joint_state=self._on_joint_state,
+                frame=inputs.frame,
+                joint_state=inputs.joint_state,
                 task=self._on_task,
                 reset=self._on_reset,
+                pause=self._on_pause,
+                watch=self._watch,
                 backward_jump=self._on_backward_jump,
             ),
+            self._output,
         )
         self.get_logger().info(
             f"configured in {time.perf_counter() - started:.1f} s: policy on "
             f"{self._server.config.device}, {len(settings.cameras)} cameras, "
-            f"{len(settings.state.joints)} joints, {len(action.names)} action values"
+            f"{len(settings.state.joints)} joints, {len(settings.action.names)} action values"
         )
         if self._server.config.use_cls_head and not self._server.config.cls_head_trained:
             self.get_logger().warning(
@@ -179,26 +184,10 @@ class PolicyNode(LifecycleNode):
         if self._connections is not None:
             self._connections.close()
         self._loop = self._server = self._session = None
-        self._buffer = self._settings = self._connections = None
+        self._buffer = self._settings = self._connections = self._output = None
 
-    # Messages in
-
-    def _on_frame(self, camera: CameraSettings, message) -> None:
-        self._store(camera.topic, partial(self._buffer.put_frame, camera.name), message)
-
-    def _on_joint_state(self, message: JointState) -> None:
-        self._store(self._settings.state.topic, self._buffer.put_joint_state, message)
-
-    def _store(self, topic: str, put, message) -> None:
-        # A driver that does not stamp leaves zeros; then the time of arrival is the best there is.
-        stamp_ns = to_ns(message.header.stamp) or self.get_clock().now().nanoseconds
-        try:
-            put(message, stamp_ns)
-        except ValueError as error:
-            self._reporter.refused(topic, str(error))
-
-    def _on_task(self, message: String) -> None:
-        self.set_parameters([Parameter("task", value=message.data)])
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
 
     # Results out; in the inference thread
 
@@ -206,25 +195,30 @@ class PolicyNode(LifecycleNode):
         for problem in result.snapshot.problems:
             self._reporter.refused(*problem)
         self._connections.scene_change.publish(to_scene_change(result, self._session.threshold))
-        action = self._settings.action
-        actions = self._action_units.to_ros(result.inference.actions)  # (T, A)
-        if problem := first_not_finite(actions, action.names):
-            self._reporter.hold(problem)
-            return
-        self._connections.action_chunk.publish(to_action_chunk(result, actions, action))
-        if self._connections.joint_trajectory is not None:
-            self._connections.joint_trajectory.publish(
-                to_joint_trajectory(result, actions, action)
-            )
-        self._reporter.good(result)
+        if self._output.take(result):
+            self._reporter.good(result)
+
+    def _hold(self, reason: str) -> None:
+        self._output.flush(reason)
+        self._reporter.hold(reason)
+
+    def _watch(self) -> None:
+        """Ten times a second, in the executor's thread: does the inference thread live?"""
+        if self._loop.busy_s > self._declared.get("inference.timeout_s"):
+            self._output.flush("the inference hangs")
+            self._reporter.hanging(self._loop.busy_s)
 
     def _on_device_failed(self, error: DeviceFailedError) -> None:
         self._device_failed = True
+        self._output.flush(str(error))
         self._reporter.device_failed(error)
         # Not from here: deactivate waits for this thread.
         self.executor.create_task(self.trigger_deactivate)
 
     # Reset: every cause calls the same method
+
+    def _on_task(self, message: String) -> None:
+        self.set_parameters([Parameter("task", value=message.data)])
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = True
@@ -235,7 +229,17 @@ class PolicyNode(LifecycleNode):
         self._reset(f"the time jumped back by {-jump.delta.nanoseconds / 1e9:.3f} s")
 
     def _reset(self, cause: str) -> int:
-        return self._reporter.episode_ended(cause, *self._loop.reset())
+        episode = self._reporter.episode_ended(cause, *self._loop.reset())
+        self._output.flush(cause)  # after it, so that no older chunk comes behind
+        return episode
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._loop.pause(request.data)
+        if request.data:
+            self._hold("paused")
+        response.success = True
+        response.message = "paused" if request.data else "going on"
+        return response
 
     # Parameters
 
@@ -250,17 +254,18 @@ class PolicyNode(LifecycleNode):
         if self._loop is None:
             return
         self._session.limits = self._declared.reuse_limits(self._settings.cameras)
+        self._buffer.limits = self._declared.observation_limits()
         for parameter in parameters:
             if parameter.name == "rate_hz":
                 self._loop.rate_hz = parameter.value
-            elif parameter.name == "observation.max_age_s":
-                self._loop.max_age_s = parameter.value
             elif parameter.name == "gate.threshold":
                 self._set_threshold(parameter.value)
             elif parameter.name == "gate.adaptive" and not parameter.value:
                 self._set_threshold(self._declared.get("gate.threshold"))
             elif parameter.name == "task" and (reset := self._loop.set_task(parameter.value)):
-                self._reporter.episode_ended(f"the task is now {parameter.value!r}", *reset)
+                cause = f"the task is now {parameter.value!r}"
+                self._reporter.episode_ended(cause, *reset)
+                self._output.flush(cause)
 
     def _set_threshold(self, value: float | str) -> None:
         config = self._server.config
@@ -273,6 +278,7 @@ class PolicyNode(LifecycleNode):
         more = {"task": self._declared.get("task")}
         if self._loop is not None:
             more |= of_policy(self._server) | of_session(self._session)
+            more |= self._buffer.to_values(self._now_ns())
             more["inferences discarded by a reset"] = self._loop.discarded
         name = f"{self.get_fully_qualified_name().lstrip('/')}: inference"
         path = self._declared.get("policy.path")

@@ -38,6 +38,21 @@ class Reporter:
         self.health.refused(topic, text)
         self._complain(topic, f"message on {topic} refused: {text}")
 
+    def note(self, topic: str, text: str) -> None:
+        """Something to know that is no fault."""
+        self._complain(topic, text)
+
+    def clamped(self, text: str) -> None:
+        """A chunk was changed before it was published."""
+        self.health.clamped(text)
+        self._complain("limits", text)
+
+    def hanging(self, seconds: float) -> None:
+        """An inference takes far too long."""
+        text = f"the inference has been under way for {seconds:.1f} s: nothing is commanded"
+        self.health.error(text)
+        self._complain("inference", text)
+
     def inference_failed(self, error: Exception) -> None:
         """An inference raised; the node goes on."""
         self.health.error(f"the inference failed: {type(error).__name__}: {error}")

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+RELIABILITIES = ("best_effort", "reliable")
+COMMANDS = ("float64_multi_array", "joint_state", "joint_trajectory")
+
 
 @dataclass(frozen=True)
 class CameraSettings:
@@ -13,6 +16,8 @@ class CameraSettings:
         transport: "raw" (sensor_msgs/Image) or "compressed" (sensor_msgs/CompressedImage).
         feature: the policy's name for its pictures, such as "observation.images.front".
         guard: whether the frame guard looks at it.
+        reliability: of its subscription, one of RELIABILITIES.
+        depth: messages that the subscription keeps.
     """
 
     name: str
@@ -20,6 +25,8 @@ class CameraSettings:
     transport: str
     feature: str
     guard: bool = True
+    reliability: str = "best_effort"
+    depth: int = 5
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class StateSettings:
         lower: lower end of each joint's range, rad or m; for the percentage units alone.
         upper: upper end.
         allow_partial: whether a message may lack some of the joints.
+        reliability: of its subscription.
+        depth: messages that the subscription keeps.
     """
 
     topic: str
@@ -41,6 +50,8 @@ class StateSettings:
     lower: list[float]
     upper: list[float]
     allow_partial: bool
+    reliability: str = "best_effort"
+    depth: int = 5
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,53 @@ class ActionSettings:
 
 
 @dataclass(frozen=True)
+class LimitSettings:
+    """What a chunk may ask for.
+
+    Attributes:
+        mode: "refuse" or "clamp".
+        lower: of each action value, rad or m; empty for none.
+        upper: likewise.
+        velocity: likewise, rad/s or m/s.
+        first_step: from where the joint is, rad or m; 0 for any.
+        from_robot_description: whether a URDF gives those that are not set.
+    """
+
+    mode: str
+    lower: list[float]
+    upper: list[float]
+    velocity: list[float]
+    first_step: float
+    from_robot_description: bool
+
+
+@dataclass(frozen=True)
+class ExecutionSettings:
+    """Who executes a chunk, and how.
+
+    Attributes:
+        mode: "chunk" (others) or "stream" (this node).
+        command: type of the commands in stream mode, one of COMMANDS.
+        rate_hz: of these.
+        blend_s: how long a new chunk takes over.
+        hold_publish_s: how long the last command is repeated when there is none.
+        rtc: "auto", "on" or "off".
+    """
+
+    mode: str
+    command: str
+    rate_hz: float
+    blend_s: float
+    hold_publish_s: float
+    rtc: str
+
+    @property
+    def uses_rtc(self) -> bool:
+        """Whether a chunk goes on where the last one will be."""
+        return self.rtc == "on" or (self.rtc == "auto" and self.mode == "stream")
+
+
+@dataclass(frozen=True)
 class Settings:
     """What is read once, when the node is configured.
 
@@ -78,6 +136,8 @@ class Settings:
         cameras: one for each picture that the policy takes.
         state: the joints of observation.state.
         action: the actions.
+        limits: of these.
+        execution: of these.
     """
 
     policy_path: str
@@ -89,3 +149,5 @@ class Settings:
     cameras: list[CameraSettings]
     state: StateSettings
     action: ActionSettings
+    limits: LimitSettings
+    execution: ExecutionSettings

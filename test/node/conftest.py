@@ -30,6 +30,7 @@ PARAMETERS = {
     "action.kind": "joint_positions",
     "action.names": JOINTS,
     "action.dt_s": 0.05,
+    "limits.first_step": 0.0,  # the policy is random
 }
 OUTPUTS = {
     "scene_change": SceneChange,
@@ -77,7 +78,8 @@ class Peer(rclpy.node.Node):
         return message
 
     def jpeg(self, age_s=0.0) -> CompressedImage:
-        pixels = np.full((60, 60, 3), 99, np.uint8)
+        self.seed += 1
+        pixels = np.full((60, 60, 3), 50 + self.seed % 200, np.uint8)
         data = cv2.imencode(".jpg", pixels)[1].tobytes()
         message = CompressedImage(format="jpeg", data=data)
         message.header.stamp = self.now(age_s)

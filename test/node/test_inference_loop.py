@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from cls_vla_ros.inference import Inference, Observation
-from cls_vla_ros.node.inference_loop import InferenceLoop, first_not_finite
-from cls_vla_ros.node.observation_buffer import NotReadyError, Snapshot
+from cls_vla_ros.inference import Handover, Inference, Observation
+from cls_vla_ros.node.inference_loop import InferenceLoop
+from cls_vla_ros.node.observation_buffer import NotReadyError, ObservationLimits, Snapshot
 
 
 def inference_of(episode: int) -> Inference:
@@ -28,6 +28,8 @@ class FakeServer:
     under_way: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
     seen: list = field(default_factory=list)
+    handovers: list = field(default_factory=list)
+    delay_s: float = 0.0
 
     def reset(self) -> tuple[int, None]:
         self.episode += 1
@@ -36,8 +38,10 @@ class FakeServer:
     def session(self):
         return self
 
-    def infer(self, observation: Observation, episode: int) -> Inference:
+    def infer(self, observation: Observation, episode: int, handover) -> Inference:
         self.seen.append((episode, observation.task))
+        self.handovers.append(handover)
+        time.sleep(self.delay_s)
         self.under_way.set()
         assert self.open.wait(10)
         self.under_way.clear()
@@ -48,6 +52,8 @@ class FakeServer:
 
 class FakeBuffer:
     """Always has something new."""
+
+    limits = ObservationLimits(1.0, 1.0, 1.0, 0.0)
 
     def __init__(self):
         self.not_ready = ""
@@ -62,20 +68,21 @@ class FakeBuffer:
     def clear(self):
         pass
 
-    def snapshot(self, task, now_ns, max_age_s):
+    def snapshot(self, task, now_ns):
         if self.not_ready:
             raise NotReadyError(self.not_ready)
         return Snapshot(Observation({}, np.zeros(1), task, 0.0), now_ns, now_ns)
 
 
 class Rig:
-    def __init__(self, rate_hz=1000.0):
+    def __init__(self, rate_hz=1000.0, chunk_dt_s=None):
         self.server, self.buffer = FakeServer(), FakeBuffer()
         self.results, self.holds, self.errors = [], [], []
         self.loop = InferenceLoop(
-            self.server, self.buffer, now_ns=lambda: 0, task="a", rate_hz=rate_hz, max_age_s=1.0,
-            inference_id=0,
+            self.server, self.buffer, now_ns=time.monotonic_ns, task="a", rate_hz=rate_hz,
+            inference_id=0, chunk_dt_s=chunk_dt_s,
             on_result=self.results.append, on_hold=self.holds.append, on_error=self.errors.append,
+            on_device_failed=self.errors.append,
         )  # fmt: skip
 
     def until(self, condition):
@@ -189,9 +196,52 @@ def test_no_result_ever_belongs_to_an_episode_that_is_over(steps):
     assert not any(over)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_where_the_actions_are_not_finite(bad):
-    actions = np.zeros((3, 2))
-    assert first_not_finite(actions, ["a", "b"]) == ""
-    actions[2, 1] = bad
-    assert "'b' at step 2" in first_not_finite(actions, ["a", "b"])
+def test_while_paused_nothing_is_inferred_and_it_says_so(rig):
+    rig.server.open.set()
+    rig.loop.start()
+    rig.until(lambda: rig.results)
+    rig.loop.pause(True)
+    rig.holds.clear()
+    rig.until(lambda: rig.holds)
+    count = len(rig.results)
+    assert "paused" in rig.holds[0]
+    time.sleep(0.02)
+    assert len(rig.results) == count
+    rig.loop.pause(False)
+    rig.until(lambda: len(rig.results) > count)
+
+
+def test_a_pause_discards_the_inference_under_way(rig):
+    rig.server.open.clear()
+    rig.loop.start()
+    rig.until(rig.server.under_way.is_set)
+    rig.loop.pause(True)
+    rig.server.open.set()
+    rig.until(lambda: rig.loop.discarded)
+    assert not rig.results
+
+
+def test_how_long_an_inference_is_under_way(rig):
+    assert rig.loop.busy_s == 0
+    rig.server.open.clear()
+    rig.loop.start()
+    rig.until(lambda: rig.loop.busy_s > 0.02)
+    rig.server.open.set()
+    rig.until(lambda: rig.results)
+    rig.loop.stop()
+    assert rig.loop.busy_s == 0
+
+
+@pytest.mark.parametrize("dt_s", [None, 0.05])
+def test_the_server_is_told_how_chunks_are_executed(dt_s):
+    rig = Rig(chunk_dt_s=dt_s)
+    rig.server.delay_s = 0.03
+    rig.server.open.set()
+    rig.loop.start()
+    rig.until(lambda: len(rig.results) > 3)
+    rig.loop.stop()
+    if dt_s is None:
+        assert rig.server.handovers[-1] is None
+    else:
+        assert rig.server.handovers[0] == Handover(0.05, 0.0)  # nothing measured yet
+        assert rig.server.handovers[-1].delay_s >= 0.03
