@@ -24,10 +24,31 @@ COUNTERS = 1 << 16  # blocks of add_linear's output: for 64 rows by 8 columns ea
 
 
 class Stream(NamedTuple):
-    """The residual stream, (B, M, H): sums are in float32, products read the rounded one."""
+    """The residual stream: sums are in float32, products read the rounded one.
+
+    Attributes:
+        wide: (B, M, H) float32.
+        narrow: (B, M, H) bfloat16.
+        squares: (B * M, parts) float32, whose sum over the parts is that of a row's squares. It is
+            a view into rows of a power of two of parts.
+    """
 
     wide: Tensor
     narrow: Tensor
+    squares: Tensor
+
+    @classmethod
+    def empty(cls, like: Tensor, width: int, dtype: torch.dtype, parts: int) -> "Stream":
+        """For rows (B, M) of a tensor."""
+        wide = torch.empty(*like.shape[:2], width, dtype=torch.float32, device=like.device)
+        padded = max(_power_of_2(parts), 4)
+        squares = wide.new_empty(like.shape[0] * like.shape[1], padded)[:, :parts]
+        return cls(wide, torch.empty_like(wide, dtype=dtype), squares)
+
+    @property
+    def norm(self) -> dict[str, int]:
+        """How the kernels are to read `squares`."""
+        return {"PARTS": self.squares.shape[1], "PADDED": self.squares.stride(0)}
 
 
 class TritonOps(TorchOps):
@@ -41,10 +62,11 @@ class TritonOps(TorchOps):
             launch_pdl: whether a kernel may begin, and ask for its weights, before the last one
                 has ended (programmatic dependent launch, compute capability 9.0 and above).
         """
-        from cls_vla_ros.engine import triton_kernels, triton_products
+        from cls_vla_ros.engine import triton_actions, triton_kernels, triton_products
 
         self.tiles = tiles or Tiles()
         self._kernels, self._products = triton_kernels, triton_products
+        self._actions = triton_actions
         self._pdl = {"PDL": launch_pdl, **({"launch_pdl": True} if launch_pdl else {})}
         self._arrived: dict[torch.device, Tensor] = {}
 
@@ -77,14 +99,20 @@ class TritonOps(TorchOps):
             return f"its kernels are for NVIDIA GPUs, not for {device}"
         if torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
             return f"{device} has no products of bfloat16 (compute capability 8.0 or above)"
-        needed = (tiles or Tiles()).shared_bytes
+        needed = (tiles or Tiles()).shared_bytes(dim)
         there = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
         if there < needed:
             return f"its tiles need {needed} bytes of shared memory, {device} has {there}"
         return ""
 
     def start(self, x: Tensor) -> Stream:
-        return Stream(x.float(), x.contiguous())
+        new = Stream.empty(x, x.shape[-1], x.dtype, 1)._replace(narrow=x.contiguous())
+        rows, hidden = x.shape[0] * x.shape[1], x.shape[2]
+        self._kernels.start[(rows,)](
+            new.narrow, new.wide, new.squares,
+            H=hidden, PADDED=new.norm["PADDED"], BLOCK=_power_of_2(hidden), **self._pdl,
+        )  # fmt: skip
+        return new
 
     def project_heads(
         self,
@@ -106,10 +134,10 @@ class TritonOps(TorchOps):
         columns = min(tile.n, half)
         blocks = (query_heads + 2 * key_heads) * (half // columns)
         self._products.project_heads[(_blocks(batch * tokens, tile.m), blocks)](
-            x.narrow, weight, cos, sin, q, q if kv is None else kv,
+            x.narrow, x.squares, weight, cos, sin, q, q if kv is None else kv,
             eps, batch * tokens, tokens, row, cos.stride(0), cos.stride(1), *strides,
             H=hidden, D=2 * half, QUERY_HEADS=query_heads, KEY_HEADS=key_heads,
-            BLOCK_N=columns, **self._options(tile),
+            BLOCK_N=columns, **x.norm, **self._options(tile),
         )  # fmt: skip
         return q
 
@@ -128,10 +156,10 @@ class TritonOps(TorchOps):
         return out
 
     def add_linear(self, x: Stream, y: Tensor, weight: Tensor) -> Stream:
-        new = Stream(torch.empty_like(x.wide), torch.empty_like(x.narrow))
         hidden, length = weight.shape
         rows = x.wide.numel() // hidden
         tile = self.tiles.of("add", rows)
+        new = Stream.empty(x.wide, hidden, weight.dtype, _blocks(hidden, tile.n))
         share = tile.share or length
         shares = _blocks(length, share)
         blocks = _blocks(rows, tile.m), _blocks(hidden, tile.n), shares
@@ -141,7 +169,8 @@ class TritonOps(TorchOps):
             parts, arrived = x.wide, x.wide  # not looked at
         self._products.add_linear[blocks](
             y, weight, x.wide, *new, parts, arrived, rows,
-            H=hidden, K=length, SHARE=share, BLOCK_N=tile.n, **self._options(tile),
+            H=hidden, K=length, SHARE=share, PADDED=new.norm["PADDED"], BLOCK_N=tile.n,
+            **self._options(tile),
         )  # fmt: skip
         return new
 
@@ -152,8 +181,8 @@ class TritonOps(TorchOps):
         rows = batch * tokens
         tile = self.tiles.of("gated", rows)
         self._products.gated[(_blocks(rows, tile.m), _blocks(width, tile.n))](
-            x.narrow, weight, out, eps, rows,
-            H=hidden, F=width, BLOCK_N=tile.n, **self._options(tile),
+            x.narrow, x.squares, weight, out, eps, rows,
+            H=hidden, F=width, BLOCK_N=tile.n, **x.norm, **self._options(tile),
         )  # fmt: skip
         return out
 
@@ -167,14 +196,13 @@ class TritonOps(TorchOps):
 
     def embed_noise(self, noise: Tensor, weight: Tensor, time_row: Tensor, out: Affine) -> Stream:
         hidden, actions = weight.shape
-        wide = noise.new_empty(*noise.shape[:2], hidden)
-        new = Stream(wide, torch.empty_like(wide, dtype=weight.dtype))
-        rows = wide.numel() // hidden
+        rows = noise.numel() // actions
         tile = self.tiles.of("noise", rows)
-        self._products.embed_noise[(_blocks(rows, tile.m), _blocks(hidden, tile.n))](
+        new = Stream.empty(noise, hidden, weight.dtype, _blocks(hidden, tile.n))
+        self._actions.embed_noise[(_blocks(rows, tile.m), _blocks(hidden, tile.n))](
             noise, weight, time_row, out.weight, out.bias, *new, rows,
-            A=actions, H=hidden, BLOCK_A=max(_power_of_2(actions), 16), BLOCK_N=tile.n,
-            **self._options(tile),
+            A=actions, H=hidden, PADDED=new.norm["PADDED"], BLOCK_A=max(_power_of_2(actions), 16),
+            BLOCK_N=tile.n, **self._options(tile),
         )  # fmt: skip
         return new
 
@@ -182,9 +210,9 @@ class TritonOps(TorchOps):
         actions, hidden = out.weight.shape
         rows = noise.numel() // actions
         tile = self.tiles.of("step", rows)
-        self._products.step[(_blocks(rows, tile.m), _blocks(actions, tile.n))](
-            x.narrow, out.weight, out.bias, noise, eps, dt, rows,
-            A=actions, H=hidden, BLOCK_N=tile.n, **self._options(tile),
+        self._actions.step[(_blocks(rows, tile.m), _blocks(actions, tile.n))](
+            x.narrow, x.squares, out.weight, out.bias, noise, eps, dt, rows,
+            A=actions, H=hidden, BLOCK_N=tile.n, **x.norm, **self._options(tile),
         )  # fmt: skip
 
     def add_layer_norm(

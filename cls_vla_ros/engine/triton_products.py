@@ -57,36 +57,62 @@ def begin(weight, matrix_rows, kept, first, LENGTH: tl.constexpr, K: tl.constexp
 
 @triton.jit
 def product(x, x_rows, exists, weight, matrix_rows, kept, first, LENGTH: tl.constexpr,
-            K: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
-            NORM: tl.constexpr):  # fmt: skip
+            K: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+            BLOCK_K: tl.constexpr):  # fmt: skip
     """Rows of x times rows of weight, over the columns first..first + LENGTH.
 
     Returns:
-        (BLOCK_M, BLOCK_N) float32; and with NORM the rows' sums of squares, (BLOCK_M,) float32.
-        Rows do not change their direction in an RMS norm, so their length can come afterwards.
+        (BLOCK_M, BLOCK_N) float32.
     """
     inner = tl.arange(0, BLOCK_K)
     x_at = x + x_rows[:, None] * K + inner[None, :]
     weight_at = weight + matrix_rows[:, None] * K + inner[None, :]
     total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    # Eight neighbours are one thread's, so that the threads meet once, after the loop.
-    squares = tl.zeros((BLOCK_M, BLOCK_K // 8), tl.float32)
     for done in range(0, LENGTH, BLOCK_K):
         k = first + done
         inside = k + inner < K
         a = tl.load(x_at + k, mask=exists[:, None] & inside[None, :], other=0.0)
         b = tl.load(weight_at + k, mask=kept[:, None] & inside[None, :], other=0.0)
         total = dot(a, b.T, total)
-        if NORM:
-            wide = a.to(tl.float32)
-            squares += tl.sum((wide * wide).reshape(BLOCK_M, BLOCK_K // 8, 8), axis=2)
-    return total, tl.sum(squares, axis=1)
+    return total
 
 
 @triton.jit
-def project_heads(x, weight, cos, sin, q, kv, eps, rows, tokens, row, cos_batch, cos_token,
-                  kv_pair, kv_batch, kv_row, kv_head, H: tl.constexpr, D: tl.constexpr,
-                  QUERY_HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, BLOCK_M: tl.constexpr,
+def load_squares(squares, at_row, exists, PADDED: tl.constexpr):
+    """What the last kernel says about the rows' lengths; ask before the product, use it after.
+
+    An RMS norm does not change a row's direction, so that its length may come after the product.
+    Sums of squares in the K loop itself would need the tile of x in registers as well, and there
+    Triton 3.6 overwrites it in shared memory before the tensor cores are surely done with it.
+    """
+    part = tl.arange(0, PADDED)
+    at = squares + at_row[:, None] * PADDED + part[None, :]
+    return tl.load(at, mask=exists[:, None], other=0.0)
+
+
+@triton.jit
+def rms_scale(squares, eps, H: tl.constexpr, PARTS: tl.constexpr, PADDED: tl.constexpr):
+    """By what an RMS norm multiplies rows, (BLOCK_M, 1); arXiv:1910.07467, eq. 4."""
+    counts = tl.arange(0, PADDED) < PARTS
+    total = tl.sum(tl.where(counts[None, :], squares, 0.0), axis=1)
+    return tl.rsqrt(total / H + eps)[:, None]
+
+
+@triton.jit
+def store_stream(total, place, mask, wide, narrow, squares, at_row, exists,
+                 PADDED: tl.constexpr):  # fmt: skip
+    """A tile of the new residual stream, and its rows' squares for the next kernel's norm."""
+    tl.store(wide + place, total, mask=mask)
+    tl.store(narrow + place, total.to(narrow.dtype.element_ty), mask=mask)
+    sums = tl.sum(total * total, axis=1)  # beyond the stream's width there are zeros
+    tl.store(squares + at_row * PADDED + tl.program_id(1), sums, mask=exists)
+
+
+@triton.jit
+def project_heads(x, squares, weight, cos, sin, q, kv, eps, rows, tokens, row, cos_batch,
+                  cos_token, kv_pair, kv_batch, kv_row, kv_head, H: tl.constexpr, D: tl.constexpr,
+                  QUERY_HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, PARTS: tl.constexpr,
+                  PADDED: tl.constexpr, BLOCK_M: tl.constexpr,
                   BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, FETCH: tl.constexpr,
                   PDL: tl.constexpr):  # fmt: skip
     """RMS norm, product, RoPE; Q to q (M, QUERY_HEADS, D), K and V to the cache's rows row...
@@ -104,15 +130,16 @@ def project_heads(x, weight, cos, sin, q, kv, eps, rows, tokens, row, cos_batch,
     matrix_rows = head * D + column % 2 * HALF + start + column // 2
     kept = column < 2 * BLOCK_N  # all
     begin(weight, matrix_rows, kept, 0, H, H, 2 * BLOCK_N, FETCH, PDL)
+    lengths = load_squares(squares, at_row, exists, PADDED)
     batch, token = at_row // tokens, at_row % tokens
     d = start + tl.arange(0, BLOCK_N)
     angle = (batch * cos_batch + token * cos_token)[:, None] + d[None, :]
     turns = exists[:, None] & (head < QUERY_HEADS + KEY_HEADS)  # V does not
     c = tl.load(cos + angle, mask=turns, other=1.0)
     s = tl.load(sin + angle, mask=turns, other=0.0)
-    total, squares = product(x, at_row, exists, weight, matrix_rows, kept, 0, H, H, BLOCK_M,
-                             2 * BLOCK_N, BLOCK_K, True)  # fmt: skip
-    total *= tl.rsqrt(squares / H + eps)[:, None]
+    total = product(x, at_row, exists, weight, matrix_rows, kept, 0, H, H, BLOCK_M,
+                    2 * BLOCK_N, BLOCK_K)  # fmt: skip
+    total *= rms_scale(lengths, eps, H, PARTS, PADDED)
     one, other = total.reshape(BLOCK_M, BLOCK_N, 2).split()
     first = (one * c - other * s).to(q.dtype.element_ty)
     second = (other * c + one * s).to(q.dtype.element_ty)
@@ -130,7 +157,8 @@ def project_heads(x, weight, cos, sin, q, kv, eps, rows, tokens, row, cos_batch,
 
 
 @triton.jit
-def gated(x, weight, out, eps, rows, H: tl.constexpr, F: tl.constexpr, BLOCK_M: tl.constexpr,
+def gated(x, squares, weight, out, eps, rows, H: tl.constexpr, F: tl.constexpr,
+          PARTS: tl.constexpr, PADDED: tl.constexpr, BLOCK_M: tl.constexpr,
           BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, FETCH: tl.constexpr,
           PDL: tl.constexpr):  # fmt: skip
     """RMS norm, products with gate (rows 0..F of weight) and up (rows F..2 F), silu(gate) * up.
@@ -145,9 +173,10 @@ def gated(x, weight, out, eps, rows, H: tl.constexpr, F: tl.constexpr, BLOCK_M: 
     matrix_rows = column % 2 * F + start + column // 2
     kept = start + column // 2 < F
     begin(weight, matrix_rows, kept, 0, H, H, 2 * BLOCK_N, FETCH, PDL)
-    total, squares = product(x, at_row, exists, weight, matrix_rows, kept, 0, H, H, BLOCK_M,
-                             2 * BLOCK_N, BLOCK_K, True)  # fmt: skip
-    total *= tl.rsqrt(squares / H + eps)[:, None]
+    lengths = load_squares(squares, at_row, exists, PADDED)
+    total = product(x, at_row, exists, weight, matrix_rows, kept, 0, H, H, BLOCK_M,
+                    2 * BLOCK_N, BLOCK_K)  # fmt: skip
+    total *= rms_scale(lengths, eps, H, PARTS, PADDED)
     gate, up = total.reshape(BLOCK_M, BLOCK_N, 2).split()
     f = start + tl.arange(0, BLOCK_N)
     value = gate / (1.0 + tl.exp(-gate)) * up
@@ -156,8 +185,9 @@ def gated(x, weight, out, eps, rows, H: tl.constexpr, F: tl.constexpr, BLOCK_M: 
 
 
 @triton.jit
-def add_linear(y, weight, wide, new_wide, new_narrow, parts, arrived, rows, H: tl.constexpr,
-               K: tl.constexpr, SHARE: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+def add_linear(y, weight, wide, new_wide, new_narrow, new_squares, parts, arrived, rows,
+               H: tl.constexpr, K: tl.constexpr, SHARE: tl.constexpr, PADDED: tl.constexpr,
+               BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
                BLOCK_K: tl.constexpr, FETCH: tl.constexpr, PDL: tl.constexpr):  # fmt: skip
     """The residual stream plus y W^T; in float32, and rounded for the next product.
 
@@ -178,14 +208,14 @@ def add_linear(y, weight, wide, new_wide, new_narrow, parts, arrived, rows, H: t
     begin(weight, column, kept, first, LENGTH, K, BLOCK_N, FETCH, PDL)
     if SHARES == 1:
         before = tl.load(wide + place, mask=mask, other=0.0)  # comes while the loop runs
-        total, _ = product(y, at_row, exists, weight, column, kept, 0, LENGTH, K, BLOCK_M,
-                           BLOCK_N, BLOCK_K, False)  # fmt: skip
+        total = product(y, at_row, exists, weight, column, kept, 0, LENGTH, K, BLOCK_M,
+                        BLOCK_N, BLOCK_K)  # fmt: skip
         total += before
-        tl.store(new_wide + place, total, mask=mask)
-        tl.store(new_narrow + place, total.to(new_narrow.dtype.element_ty), mask=mask)
+        store_stream(total, place, mask, new_wide, new_narrow, new_squares, at_row, exists,
+                     PADDED)  # fmt: skip
     else:
-        total, _ = product(y, at_row, exists, weight, column, kept, first, LENGTH, K, BLOCK_M,
-                           BLOCK_N, BLOCK_K, False)  # fmt: skip
+        total = product(y, at_row, exists, weight, column, kept, first, LENGTH, K, BLOCK_M,
+                        BLOCK_N, BLOCK_K)  # fmt: skip
         tl.store(parts + tl.program_id(2) * rows * H + place, total, mask=mask)
         tl.debug_barrier()  # all threads have stored before one of them says so
         counter = arrived + tl.program_id(0) * tl.num_programs(1) + tl.program_id(1)
@@ -195,76 +225,6 @@ def add_linear(y, weight, wide, new_wide, new_narrow, parts, arrived, rows, H: t
             for share in tl.static_range(SHARES):  # past the L1 cache, which may be older
                 part = parts + share * rows * H + place
                 total += tl.load(part, mask=mask, other=0.0, cache_modifier=".cg")
-            tl.store(new_wide + place, total, mask=mask)
-            tl.store(new_narrow + place, total.to(new_narrow.dtype.element_ty), mask=mask)
+            store_stream(total, place, mask, new_wide, new_narrow, new_squares, at_row, exists,
+                         PADDED)  # fmt: skip
             tl.store(counter, 0)
-
-
-@triton.jit
-def embed_noise(noise, weight, time, out_weight, bias, wide, narrow, rows, A: tl.constexpr,
-                H: tl.constexpr, BLOCK_A: tl.constexpr, BLOCK_M: tl.constexpr,
-                BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, FETCH: tl.constexpr,
-                PDL: tl.constexpr):  # fmt: skip
-    """A linear layer of noise (M, A) plus a time row, silu, another linear layer: a new stream.
-
-    Grid: blocks of rows, blocks of BLOCK_N columns. The inner layer is so small that all programs
-    of a block of rows compute it anew, which takes less time than another kernel.
-    """
-    at_row = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
-    exists = at_row < rows
-    column = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    kept = column < H
-    begin(out_weight, column, kept, 0, H, H, BLOCK_N, FETCH, PDL)
-    a = tl.arange(0, BLOCK_A)
-    inner = tl.arange(0, BLOCK_K)
-    actions = tl.load(
-        noise + at_row[:, None] * A + a[None, :],
-        mask=exists[:, None] & (a < A)[None, :],
-        other=0.0,
-    ).to(weight.dtype.element_ty)
-    total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    for start in range(0, H, BLOCK_K):
-        k = start + inner
-        inside = k < H
-        within = tl.load(
-            weight + k[:, None] * A + a[None, :],
-            mask=inside[:, None] & (a < A)[None, :],
-            other=0.0,
-        )
-        hidden = dot(actions, within.T, tl.zeros((BLOCK_M, BLOCK_K), tl.float32))
-        hidden += tl.load(time + k, mask=inside, other=0.0)[None, :]
-        hidden = hidden / (1.0 + tl.exp(-hidden))
-        b = tl.load(
-            out_weight + column[:, None] * H + k[None, :],
-            mask=kept[:, None] & inside[None, :],
-            other=0.0,
-        )
-        total = dot(hidden.to(b.dtype), b.T, total)
-    total += tl.load(bias + column, mask=kept, other=0.0).to(tl.float32)[None, :]
-    place = at_row[:, None] * H + column[None, :]
-    mask = exists[:, None] & kept[None, :]
-    tl.store(wide + place, total, mask=mask)
-    tl.store(narrow + place, total.to(narrow.dtype.element_ty), mask=mask)
-
-
-@triton.jit
-def step(x, weight, bias, noise, eps, dt, rows, A: tl.constexpr, H: tl.constexpr,
-         BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
-         FETCH: tl.constexpr, PDL: tl.constexpr):  # fmt: skip
-    """RMS norm and a linear layer: the velocity of noise (M, A), which moves by dt of it.
-
-    Grid: blocks of rows, blocks of BLOCK_N columns.
-    """
-    at_row = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
-    exists = at_row < rows
-    column = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    kept = column < A
-    begin(weight, column, kept, 0, H, H, BLOCK_N, FETCH, PDL)
-    place = at_row[:, None] * A + column[None, :]
-    mask = exists[:, None] & kept[None, :]
-    before = tl.load(noise + place, mask=mask, other=0.0)
-    constant = tl.load(bias + column, mask=kept, other=0.0)
-    total, squares = product(x, at_row, exists, weight, column, kept, 0, H, H, BLOCK_M, BLOCK_N,
-                             BLOCK_K, True)  # fmt: skip
-    velocity = total * tl.rsqrt(squares / H + eps)[:, None] + constant[None, :]
-    tl.store(noise + place, before + dt * velocity, mask=mask)

@@ -35,7 +35,7 @@ class Tile:
 
     @property
     def shared_bytes(self) -> int:
-        """At most so much shared memory takes the K loop, in bytes."""
+        """At most so much shared memory takes the K loop of a product, in bytes."""
         return self.stages * (self.m + 2 * self.n) * self.k * 2
 
 
@@ -53,25 +53,25 @@ class Tiles:
     """
 
     heads: tuple[Tile, Tile, Tile] = (
-        Tile(16, 8, 256, stages=4),  # 1600 rows of the matrix: 100 programs
+        Tile(16, 8, 256, stages=5),  # 1600 rows of the matrix: 100 programs
         Tile(64, 16, 128, stages=4),  # 50
         Tile(64, 32, 64, stages=4),
     )
     gated: tuple[Tile, Tile, Tile] = (
-        Tile(16, 16, 256),  # F = 2560: 160 programs, two at a time on a multiprocessor
+        Tile(16, 16, 256, stages=5),  # F = 2560: 160 programs, two at a time on a multiprocessor
         Tile(64, 16, 128, stages=4),  # F = 2048: 128
         Tile(64, 32, 64, stages=4),
     )
     add: tuple[Tile, Tile, Tile] = (
-        Tile(16, 8, 256, stages=4),  # H = 960: 120
+        Tile(16, 8, 256, stages=5),  # H = 960: 120
         Tile(64, 16, 128, stages=4),  # H = 720: 45
         Tile(64, 32, 128, stages=3),
     )
     noise: tuple[Tile, Tile, Tile] = (Tile(16, 32, 128),) * 3
     step: tuple[Tile, Tile, Tile] = (Tile(16, 16, 256),) * 3
     attend: tuple[Tile, Tile, Tile] = (
-        Tile(16, 128, 0, stages=2),
-        Tile(16, 128, 0, stages=2),
+        Tile(16, 128, 0, stages=4),
+        Tile(16, 128, 0, stages=4),
         Tile(64, 64, 0, stages=3),
     )
 
@@ -79,8 +79,10 @@ class Tiles:
         """For a kernel and its number of rows."""
         return getattr(self, kernel)[(rows > 16) + (rows > 64)]
 
-    @property
-    def shared_bytes(self) -> int:
-        """At most so much shared memory takes any of the products, in bytes."""
-        kernels = (self.heads, self.gated, self.add, self.noise, self.step)
-        return max(tile.shared_bytes for tiles in kernels for tile in tiles)
+    def shared_bytes(self, head_dim: int) -> int:
+        """At most so much shared memory takes any of the kernels, in bytes."""
+        products = (self.heads, self.gated, self.add, self.noise, self.step)
+        needed = [tile.shared_bytes for tiles in products for tile in tiles]
+        for tile in self.attend:  # queries; keys and values of each stage
+            needed.append((tile.m + 2 * tile.stages * tile.n) * head_dim * 2)
+        return max(needed)

@@ -21,7 +21,9 @@ def test_the_kernels_pass_their_tests_under_tritons_interpreter():
 
 
 def test_importing_the_operations_needs_no_triton():
-    hidden = "import sys; sys.modules['triton'] = None; import cls_vla_ros.engine.triton_ops as ops"
+    hidden = (
+        "import sys; sys.modules['triton'] = None; import cls_vla_ros.engine.triton_ops as ops"
+    )
     check = "import torch; print(ops.TritonOps.problem(None, torch.device('cpu'), torch.bfloat16))"
     run = subprocess.run(
         [sys.executable, "-c", f"{hidden}; {check}"], capture_output=True, text=True, timeout=120
