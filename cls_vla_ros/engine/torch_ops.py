@@ -36,7 +36,7 @@ class TorchOps:
     """Each method is one step of a transformer layer, as a whole."""
 
     def start(self, x: Tensor) -> Tensor:
-        """The residual stream of embedded tokens, (B, M, H)."""
+        """The residual stream of embedded tokens, (B, M, H); what it is, only operations know."""
         return x
 
     def project_heads(

@@ -16,7 +16,7 @@ from cls_vla_ros.engine.triton_products import (
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def embed_noise(noise, weight, time, out_weight, bias, wide, narrow, squares, rows,
                 A: tl.constexpr, H: tl.constexpr, PADDED: tl.constexpr, BLOCK_A: tl.constexpr,
                 BLOCK_M: tl.constexpr,
@@ -63,7 +63,7 @@ def embed_noise(noise, weight, time, out_weight, bias, wide, narrow, squares, ro
     store_stream(total, place, mask, wide, narrow, squares, at_row, exists, PADDED)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def step(x, squares, weight, bias, noise, eps, dt, rows, A: tl.constexpr, H: tl.constexpr,
          PARTS: tl.constexpr, PADDED: tl.constexpr, BLOCK_M: tl.constexpr,
          BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, FETCH: tl.constexpr,

@@ -12,7 +12,7 @@ from cls_vla_ros.engine.triton_products import dot
 HIDDEN = tl.constexpr(-1e30)  # not -inf: a block of which nothing is seen would make NaN of it
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens", "keys", "mask_batch", "mask_token"])
 def attend(q, kv, mask, out, scale, tokens, keys, kv_pair, kv_batch, kv_row, kv_head, mask_batch,
            mask_token, QUERY_HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, D: tl.constexpr,
            BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
@@ -86,7 +86,7 @@ def final_norm(x, weight, out, eps, H: tl.constexpr, BLOCK: tl.constexpr, PDL: t
     tl.store(out + tl.program_id(0) * H + h, row * scale * w, mask=kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "y_rows"])
 def add_layer_norm(x, y, weight, bias, new_x, normed, eps, rows, y_rows, V: tl.constexpr,
                    BLOCK: tl.constexpr, ROWS: tl.constexpr, PDL: tl.constexpr):  # fmt: skip
     """The sum of x and y, (rows, V), and its layer norm. y begins anew after y_rows rows.

@@ -20,7 +20,7 @@ from cls_vla_ros.engine.weights import Affine, Sizes
 
 LOG2_E = math.log2(math.e)
 LEAST_CAPABILITY = (8, 0)  # the first with products of bfloat16
-COUNTERS = 1 << 16  # blocks of add_linear's output: for 64 rows by 8 columns each, 45000 rows
+COUNTERS = 1 << 16  # blocks of add_linear's output; with more there are programs enough anyway
 
 
 class Stream(NamedTuple):
@@ -160,14 +160,14 @@ class TritonOps(TorchOps):
         rows = x.wide.numel() // hidden
         tile = self.tiles.of("add", rows)
         new = Stream.empty(x.wide, hidden, weight.dtype, _blocks(hidden, tile.n))
-        share = tile.share or length
+        blocks = _blocks(rows, tile.m), _blocks(hidden, tile.n)
+        share = tile.share if tile.share and math.prod(blocks) <= COUNTERS else length
         shares = _blocks(length, share)
-        blocks = _blocks(rows, tile.m), _blocks(hidden, tile.n), shares
         if shares > 1:
             parts, arrived = x.wide.new_empty(shares, rows, hidden), self._counters(x.wide.device)
         else:
             parts, arrived = x.wide, x.wide  # not looked at
-        self._products.add_linear[blocks](
+        self._products.add_linear[(*blocks, shares)](
             y, weight, x.wide, *new, parts, arrived, rows,
             H=hidden, K=length, SHARE=share, PADDED=new.norm["PADDED"], BLOCK_N=tile.n,
             **self._options(tile),

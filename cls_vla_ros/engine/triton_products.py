@@ -4,7 +4,8 @@ With one robot there are 50 rows or one, so that a kernel takes as long as its l
 waiting, not as its arithmetic. Hence norms, RoPE and activations are folded into the products.
 
 Legend: M rows of all samples together, K inner length, H hidden, F feed-forward, D head_dim. All
-activations are rows without gaps; only the cache of K and V is a view with strides.
+activations are rows without gaps; only the cache of K and V is a view with strides. What changes
+with the number of tokens is not specialized, since that would compile kernels anew for little.
 """
 
 import triton
@@ -108,7 +109,7 @@ def store_stream(total, place, mask, wide, narrow, squares, at_row, exists,
     tl.store(squares + at_row * PADDED + tl.program_id(1), sums, mask=exists)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "tokens", "row"])
 def project_heads(x, squares, weight, cos, sin, q, kv, eps, rows, tokens, row, cos_batch,
                   cos_token, kv_pair, kv_batch, kv_row, kv_head, H: tl.constexpr, D: tl.constexpr,
                   QUERY_HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, PARTS: tl.constexpr,
@@ -156,7 +157,7 @@ def project_heads(x, squares, weight, cos, sin, q, kv, eps, rows, tokens, row, c
         tl.store(out + HALF, second, mask=exists[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def gated(x, squares, weight, out, eps, rows, H: tl.constexpr, F: tl.constexpr,
           PARTS: tl.constexpr, PADDED: tl.constexpr, BLOCK_M: tl.constexpr,
           BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, FETCH: tl.constexpr,
@@ -184,7 +185,7 @@ def gated(x, squares, weight, out, eps, rows, H: tl.constexpr, F: tl.constexpr,
     tl.store(out + at_row[:, None] * F + f[None, :], value.to(out.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def add_linear(y, weight, wide, new_wide, new_narrow, new_squares, parts, arrived, rows,
                H: tl.constexpr, K: tl.constexpr, SHARE: tl.constexpr, PADDED: tl.constexpr,
                BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
