@@ -18,7 +18,7 @@ from cls_vla_ros.engine.clock import Clock, Mark
 from cls_vla_ros.engine.failures import device_failures
 from cls_vla_ros.engine.guidance import Guidance, Guide
 from cls_vla_ros.engine.model import Model
-from cls_vla_ros.engine.pictures import PictureSize, to_patches
+from cls_vla_ros.engine.pictures import PictureSize
 from cls_vla_ros.engine.prefix import EncodedPrefix
 from cls_vla_ros.engine.read_weights import WeightReader
 from cls_vla_ros.engine.sample import Sample
@@ -252,7 +252,8 @@ class Engine:
         """Pictures of each camera, (B, ...), to patches in the model's memory."""
         patch = self._model.weights.sizes.patch
         for camera, picture in enumerate(pictures):
-            work.patches_of(camera).copy_(to_patches(picture, self.picture_size, patch))
+            out = work.patches_of(camera)
+            self._model.ops.to_patches(picture, self.picture_size, patch, out)
 
     def _own_state(self, state: Tensor) -> Tensor:
         if self.config.adapt_to_pi_aloha:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from cls_vla_ros.engine.pictures import PictureSize, to_patches
 from cls_vla_ros.engine.weights import Affine
 
 MAX_WAVELENGTH = 10_000  # of lerobot's RoPE, whatever the language model's own is
@@ -35,7 +36,7 @@ class TorchOps:
     """Each method is one step of a transformer layer, as a whole."""
 
     def start(self, x: Tensor) -> Tensor:
-        """The residual stream of embedded tokens, (B, M, H)."""
+        """The residual stream of embedded tokens, (B, M, H); what it is, only operations know."""
         return x
 
     def project_heads(
@@ -140,6 +141,17 @@ class TorchOps:
     def linear_gelu(self, x: Tensor, layer: Affine) -> Tensor:
         """GELU in its tanh form, of a linear layer."""
         return F.gelu(F.linear(x, layer.weight, layer.bias), approximate="tanh")
+
+    def to_patches(self, picture: Tensor, size: PictureSize, patch: int, out: Tensor) -> None:
+        """A camera's pictures as patches, into `out`; see pictures.to_patches.
+
+        Args:
+            picture: (B, height, width, 3) uint8, or (B, 3, height, width) float in [0, 1].
+            size: what they are brought to.
+            patch: side of a patch.
+            out: (B, patches, 3 * patch * patch).
+        """
+        out.copy_(to_patches(picture, size, patch))
 
 
 def rms_norm(x: Tensor, eps: float) -> Tensor:
