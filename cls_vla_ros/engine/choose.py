@@ -6,13 +6,17 @@ import torch
 
 from cls_vla_ros.engine.cuda_graph_engine import CudaGraphEngine
 from cls_vla_ros.engine.engine import Engine
+from cls_vla_ros.engine.read_weights import read_sizes
 from cls_vla_ros.engine.torch_ops import TorchOps
+from cls_vla_ros.engine.triton_ops import TritonOps
+from cls_vla_ros.engine.weights import Sizes
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 logger = logging.getLogger(__name__)
 
 ENGINES = ("auto", "eager", "cuda_graph")
 DTYPES = ("auto", "float32", "bfloat16")
+KERNELS = ("auto", "torch", "triton")
 
 
 def make_engine(
@@ -20,6 +24,7 @@ def make_engine(
     engine: str = "auto",
     dtype: str = "auto",
     max_tokens: int | None = None,
+    kernels: str = "auto",
 ) -> Engine:
     """Make an engine out of a policy, on the policy's device.
 
@@ -29,11 +34,14 @@ def make_engine(
         dtype: "float32" or "bfloat16"; "auto" is bfloat16 on a CUDA device that has it, else
             float32.
         max_tokens: of an instruction.
+        kernels: "torch", or "triton" for fused ones of our own; "auto" is triton where it can be
+            used, and says why where it cannot though there is a GPU.
 
     Raises:
-        ValueError: unknown names, CUDA graphs without CUDA, or a policy that no engine can run.
+        ValueError: unknown names, what is asked for cannot be used here, or a policy that no
+            engine can run.
     """
-    for value, allowed in ((engine, ENGINES), (dtype, DTYPES)):
+    for value, allowed in ((engine, ENGINES), (dtype, DTYPES), (kernels, KERNELS)):
         if value not in allowed:
             raise ValueError(f"unknown {value!r}: expected one of {allowed}")
     device = torch.device(policy.config.device)
@@ -47,4 +55,30 @@ def make_engine(
         dtype = "bfloat16" if is_cuda and torch.cuda.is_bf16_supported() else "float32"
     kind = Engine if engine == "eager" or not is_cuda else CudaGraphEngine
     torch_dtype = getattr(torch, dtype)
-    return kind(policy, device, torch_dtype, TorchOps(), max_tokens)
+    ops = _choose_ops(kernels, read_sizes(policy), device, torch_dtype)
+    return kind(policy, device, torch_dtype, ops, max_tokens)
+
+
+def _choose_ops(kernels: str, sizes: Sizes, device: torch.device, dtype: torch.dtype) -> TorchOps:
+    if kernels == "torch":
+        return TorchOps()
+    problem = TritonOps.problem(sizes, device, dtype) or _first_kernel(device, dtype)
+    if not problem:
+        return TritonOps()
+    if kernels == "triton":
+        raise ValueError(f"Triton's kernels cannot be used: {problem}")
+    if device.type == "cuda" and dtype == torch.bfloat16:
+        logger.warning("an inference takes longer than it could: %s", problem)
+    return TorchOps()
+
+
+def _first_kernel(device: torch.device, dtype: torch.dtype) -> str:
+    """Compile one: Triton needs a C compiler and Python's headers on the user's machine."""
+    try:
+        TritonOps().start(torch.zeros(1, 1, 16, device=device, dtype=dtype))
+    except Exception as error:  # of the compiler, of the linker, of the driver
+        return (
+            f"Triton cannot compile ({type(error).__name__}: {error}). It needs a C compiler and "
+            "Python's headers: on Debian and Ubuntu, apt install build-essential python3-dev"
+        )
+    return ""

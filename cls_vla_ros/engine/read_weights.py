@@ -19,6 +19,22 @@ from cls_vla_ros.engine.weights import (
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 
+def read_sizes(policy: CLSSmolVLAPolicy) -> Sizes:
+    """The numbers of a policy's architecture that its weights' shapes do not tell."""
+    config = policy.model.vlm_with_expert.config
+    text, vision = config.text_config, config.vision_config
+    return Sizes(
+        query_heads=text.num_attention_heads,
+        key_heads=text.num_key_value_heads,
+        head_dim=text.head_dim,
+        rms_eps=text.rms_norm_eps,
+        vision_heads=vision.num_attention_heads,
+        vision_eps=vision.layer_norm_eps,
+        shuffle=config.scale_factor,
+        patch=vision.patch_size,
+    )
+
+
 class WeightReader:
     """Takes the weights out of a policy. The policy is the same afterwards."""
 
@@ -30,6 +46,7 @@ class WeightReader:
             device: where the weights shall be.
             dtype: which they shall have.
         """
+        self._policy = policy
         self._model = policy.model
         self._device, self._dtype = device, dtype
 
@@ -55,7 +72,7 @@ class WeightReader:
         start, end = self._special_tokens(text)
         for_action, for_time = model.action_time_mlp_in.weight.double().chunk(2, dim=1)  # (E, E)
         return Weights(
-            sizes=self._sizes(),
+            sizes=read_sizes(self._policy),
             patch_embedding=self._to(vision.embeddings.patch_embedding.weight.flatten(1)),
             patch_bias=self._patch_bias(vision, picture_side),
             vision_layers=[self._vision_layer(layer) for layer in vision.encoder.layers],
@@ -90,20 +107,6 @@ class WeightReader:
         nothing = torch.zeros(1, 3, side, side, device=weight.device, dtype=weight.dtype)
         all_of_it = nothing.new_ones(1, side // patch, side // patch, dtype=torch.bool)
         return self._to(embeddings(nothing, all_of_it)[0])
-
-    def _sizes(self) -> Sizes:
-        config = self._model.vlm_with_expert.config
-        text, vision = config.text_config, config.vision_config
-        return Sizes(
-            query_heads=text.num_attention_heads,
-            key_heads=text.num_key_value_heads,
-            head_dim=text.head_dim,
-            rms_eps=text.rms_norm_eps,
-            vision_heads=vision.num_attention_heads,
-            vision_eps=vision.layer_norm_eps,
-            shuffle=config.scale_factor,
-            patch=vision.patch_size,
-        )
 
     def _attends_to_itself(self, index: int) -> bool:
         every = self._model.config.self_attn_every_n_layers

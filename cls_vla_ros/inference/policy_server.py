@@ -39,6 +39,7 @@ class PolicyServer:
         *,
         engine: str = "auto",
         dtype: str = "auto",
+        kernels: str = "auto",
         seed: int | None = None,
         episode: int = 0,
     ) -> None:
@@ -50,6 +51,7 @@ class PolicyServer:
             postprocessor: likewise.
             engine: "eager", "cuda_graph" or "auto", see `make_engine`.
             dtype: "float32", "bfloat16" or "auto", see `make_engine`.
+            kernels: "torch", "triton" or "auto", see `make_engine`.
             seed: of the denoising noise; None draws another one every time.
             episode: number of the episode that sessions begin with.
 
@@ -59,7 +61,7 @@ class PolicyServer:
         self.config = policy.config
         self.preprocess = Preprocessor(preprocessor, policy.config)
         self._postprocessor = postprocessor
-        self.engine = make_engine(policy, engine, dtype, self.preprocess.max_tokens)
+        self.engine = make_engine(policy, engine, dtype, self.preprocess.max_tokens, kernels)
         self._noise = torch.Generator()  # on the CPU, so that a seed means the same everywhere
         if seed is None:
             self._noise.seed()

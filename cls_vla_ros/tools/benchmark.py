@@ -95,7 +95,13 @@ def run(
     if args.compiled:
         cases.append(Stock(setting, compiled=True))
     engines = ["eager", "cuda_graph"] if is_cuda else ["eager"]
-    cases += [Ours(setting, engine, dtype) for dtype in dtypes for engine in engines]
+    for dtype in dtypes:
+        fused = is_cuda and dtype == "bfloat16"
+        cases += [
+            Ours(setting, engine, dtype, kernels)
+            for kernels in (["torch", "triton"] if fused else ["torch"])
+            for engine in engines
+        ]
     figures, parity = [], []
     with Progress(console=console) as progress:
         for case in cases:

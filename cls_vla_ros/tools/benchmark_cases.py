@@ -142,9 +142,10 @@ class Ours:
 
     paths = ("full", "reuse")
 
-    def __init__(self, setting: Setting, engine: str, dtype: str) -> None:
-        self.name = f"ours {engine} {dtype}"
+    def __init__(self, setting: Setting, engine: str, dtype: str, kernels: str) -> None:
+        self.name = f"ours {engine} {dtype} {kernels}"
         self.setting, self._engine, self._dtype = setting, engine, dtype
+        self._kernels = kernels
         self.ready_s = 0.0
         self._parts: list[dict[str, float]] = []
 
@@ -158,6 +159,7 @@ class Ours:
             setting.postprocessor,
             engine=self._engine,
             dtype=self._dtype,
+            kernels=self._kernels,
             seed=0,
         )
         self._server.warm_up(say)

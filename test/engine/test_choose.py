@@ -18,7 +18,17 @@ def test_bfloat16_is_close(policy, make_samples, make_noise):
     assert torch.cosine_similarity(one.flatten(), two.flatten(), dim=0) > 0.999
 
 
-@pytest.mark.parametrize("arguments", [{"engine": "tensorrt"}, {"dtype": "int8"}])
+def test_tritons_kernels_need_a_gpu(policy):
+    assert make_engine(policy, dtype="bfloat16").ops_name == "TorchOps"
+    with pytest.raises(ValueError, match="NVIDIA GPUs, not for cpu"):
+        make_engine(policy, dtype="bfloat16", kernels="triton")
+    with pytest.raises(ValueError, match="are for bfloat16"):
+        make_engine(policy, kernels="triton")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"engine": "tensorrt"}, {"dtype": "int8"}, {"kernels": "cutlass"}]
+)
 def test_unknown_names_are_refused(policy, arguments):
     (value,) = arguments.values()
     with pytest.raises(ValueError, match=f"unknown '{value}': expected one of"):

@@ -29,10 +29,10 @@ def test_all_cases_are_timed_on_both_paths(report):
     rows = {(row["case"], row["path"]): row for row in report["figures"]}
     assert set(rows) == {
         ("stock eager float32", "full"),
-        ("ours eager float32", "full"),
-        ("ours eager float32", "reuse"),
-        ("ours eager bfloat16", "full"),
-        ("ours eager bfloat16", "reuse"),
+        ("ours eager float32 torch", "full"),
+        ("ours eager float32 torch", "reuse"),
+        ("ours eager bfloat16 torch", "full"),
+        ("ours eager bfloat16 torch", "reuse"),
     }
     stock = rows["stock eager float32", "full"]
     assert stock["ratio"] == 1
