@@ -15,5 +15,7 @@ if ! .venv/bin/python -m colcon build --symlink-install --event-handlers console
   exit 1
 fi
 rm "$log"
+# Links to files that are no more in the sources: whoever walks the package would stumble over them.
+find install -xtype l -delete
 echo "$PWD" >install/.built
 echo "== Built"

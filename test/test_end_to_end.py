@@ -46,6 +46,7 @@ PARAMETERS = """
       names: [shoulder, elbow, gripper]
       units: [deg, deg, m]
       dt_s: 0.04
+    limits: {{first_step: 0.0}}  # the policy is random
 """
 
 

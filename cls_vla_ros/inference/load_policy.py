@@ -6,8 +6,8 @@ import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from lerobot.policies.factory import make_pre_post_processors
 from lerobot.processor import PolicyProcessorPipeline
-from lerobot.utils.constants import POLICY_PREPROCESSOR_DEFAULT_NAME
 
+from cls_vla_ros.inference.processor_files import check_processors
 from cls_vla_ros.policy.checkpoint import check_exists, load_config
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
@@ -30,7 +30,7 @@ def load_policy(
 
     Raises:
         FileNotFoundError: there is no such checkpoint, or it has no processors.
-        ValueError: the device is not there, or the checkpoint cannot be used.
+        ValueError: the device is not there, or the checkpoint cannot be used or trusted.
     """
     torch_device = choose_device(device)
     path = Path(path).expanduser() if Path(path).expanduser().exists() else path
@@ -42,7 +42,7 @@ def load_policy(
         policy = CLSSmolVLAPolicy.from_pretrained(path, config=config)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise FileNotFoundError(_why_not(path, config, error)) from error
-    _check_has_processors(path)
+    check_processors(path)
     preprocessor, postprocessor = make_pre_post_processors(
         policy.config,
         pretrained_path=str(path),
@@ -88,15 +88,3 @@ def _why_not(path: str | Path, config: CLSSmolVLAConfig | None, error: Exception
         f"from a hub: {reason}. Without a network, put their folder into the checkpoint and its "
         "name into config.json as vlm_model_name"
     )
-
-
-def _check_has_processors(path: str | Path) -> None:
-    """Name what is missing, where lerobot would only fail to open a file."""
-    name = f"{POLICY_PREPROCESSOR_DEFAULT_NAME}.json"
-    if isinstance(path, Path) and not (path / name).is_file():
-        raise FileNotFoundError(
-            f"the checkpoint {path} has no {name}: without it the observation cannot be "
-            "normalised as in training. It was saved by an older lerobot: convert it once with "
-            "lerobot's own `python -m lerobot.processor.migrate_policy_normalization "
-            "--pretrained-path ...`"
-        )

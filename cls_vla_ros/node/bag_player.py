@@ -19,6 +19,7 @@ from rosgraph_msgs.msg import Clock
 from cls_vla_ros.node.stamps import to_time
 
 CLOCK_PERIOD_S = 0.01
+PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 # Half a second after the first subscriber was seen, discovery has found the others on a quiet
 # machine.
 SETTLE_S = 0.5
@@ -95,6 +96,7 @@ class BagPlayer:
         rate: float = 1.0,
         on_time: Callable[[int], None] | None = None,
         stop: threading.Event | None = None,
+        after_pictures: Callable[[], None] | None = None,
     ) -> None:
         """Play from start to end; returns when it is over.
 
@@ -102,8 +104,12 @@ class BagPlayer:
             rate: 2 plays twice as fast.
             on_time: called with the stamp of each message, in ns.
             stop: ends it early when set.
+            after_pictures: called whenever every camera has sent a picture since the last call;
+                while it runs, the recording's time stands still.
         """
         stop = stop or threading.Event()
+        cameras = {c.topic for c in self._reader.connections if c.msgtype in PICTURES}
+        missing = set(cameras)
         began = time.monotonic()
         for connection, stamp_ns, raw in self._reader.messages():
             if connection.topic not in self._publishers:
@@ -120,6 +126,11 @@ class BagPlayer:
             self._publishers[connection.topic].publish(bytes(raw))
             if on_time:
                 on_time(stamp_ns)
+            missing.discard(connection.topic)
+            if after_pictures and not missing:
+                missing, paused = set(cameras), time.monotonic()
+                after_pictures()
+                began += time.monotonic() - paused
 
     def close(self) -> None:
         """Close the recording."""

@@ -16,7 +16,7 @@ class Health:
     """Counts what happens, for the diagnostics. Thread-safe.
 
     The level is OK while inferences come, WARN while the node holds (and why), ERROR after one
-    raised, or a transition failed.
+    raised or hangs, or a transition failed, and STALE if inferences end without any of these.
     """
 
     def __init__(self) -> None:
@@ -75,6 +75,10 @@ class Health:
             now = time.monotonic()
             while self._times and now - self._times[0] > RATE_WINDOW_S:
                 self._times.popleft()
+            level, text = self._level, self._message
+            if level == DiagnosticStatus.OK and not self._times:
+                level = DiagnosticStatus.STALE
+                text = f"no inference for {RATE_WINDOW_S:g} s, and nothing says why"
             values = {**more, "rate [Hz]": len(self._times) / RATE_WINDOW_S, **self._counts}
             if self._result is not None:
                 inference = self._result.inference
@@ -87,7 +91,7 @@ class Health:
                     values["similarity"] = inference.decision.similarity
             values["last error"] = self._last_error
             status = DiagnosticStatus(
-                level=self._level, name=name, message=self._message, hardware_id=hardware_id
+                level=level, name=name, message=text, hardware_id=hardware_id
             )
         status.values = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
         message = DiagnosticArray(status=[status])

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 VLM_FOLDER = "vlm"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "onnx")  # the policy's own hold the VLM's
 CLS_WEIGHTS = ("model.pre_cls_param",)
 # The language model's output layer is built by transformers, but SmolVLA never runs it.
@@ -53,6 +54,7 @@ def check_exists(path: str | Path) -> None:
 
     Raises:
         FileNotFoundError: neither a directory with a checkpoint, nor in the form of a hub id.
+        ValueError: its weights are a pickle.
     """
     directory = Path(path).expanduser()
     expected = (
@@ -66,6 +68,13 @@ def check_exists(path: str | Path) -> None:
     present = (
         sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else "a file"
     )
+    pickles = [n for n in present if n.endswith(PICKLES)] if directory.is_dir() else []
+    if pickles and not (directory / "model.safetensors").is_file():
+        raise ValueError(
+            f"the checkpoint {path} has its weights in {pickles}: a pickle runs whatever code it "
+            "holds when it is loaded, so only model.safetensors is read. Convert it where you "
+            "trust it: load it there with lerobot and call save_pretrained"
+        )
     for name in ("config.json", "model.safetensors"):
         if not (directory / name).is_file():
             raise FileNotFoundError(

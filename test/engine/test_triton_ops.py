@@ -17,7 +17,7 @@ from cls_vla_ros.engine.triton_ops import Stream, TritonOps
 from cls_vla_ros.engine.triton_tiles import Tile, Tiles
 from cls_vla_ros.engine.weights import Affine, Sizes
 from cls_vla_ros.policy import CLSSmolVLAConfig, CLSSmolVLAPolicy
-from cls_vla_ros.policy.tiny_checkpoint import tiny_config, write_tiny_vlm
+from cls_vla_ros.policy.random_checkpoint import random_config, write_vlm
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
@@ -275,10 +275,10 @@ CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory):
     directory = tmp_path_factory.mktemp("vlm")
-    write_tiny_vlm(directory)
+    write_vlm(directory)
     torch.manual_seed(0)
     steps = {"chunk_size": 20, "n_action_steps": 20, "num_steps": 2}
-    config = tiny_config(CLSSmolVLAConfig, directory, CAMERAS, 5, 4, **steps)
+    config = random_config(CLSSmolVLAConfig, directory, CAMERAS, 5, 4, **steps)
     config.tokenizer_max_length = 8
     policy = CLSSmolVLAPolicy(config).eval()
     torch.nn.init.normal_(policy.model.pre_cls_param)

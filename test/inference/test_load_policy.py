@@ -51,3 +51,52 @@ def test_a_vlm_that_cannot_be_had_is_explained(checkpoint, tmp_path):
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(FileNotFoundError, match=r"nobody/no_such_vlm.*put their folder"):
         load_policy(copy, "cpu")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"class": "subprocess.Popen", "config": {"args": ["touch", "it_ran"]}},
+        {"class": "lerobot.processor.pipeline.importlib", "config": {}},
+        {"class": "lerobot.nothing.there", "config": {}},
+        {"class": ["os.system"], "config": {}},
+        {"config": {}},
+    ],
+)
+def test_a_checkpoint_cannot_choose_code_that_runs(checkpoint, tmp_path, monkeypatch, step):
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(checkpoint, copy)
+    file = copy / "policy_postprocessor.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"steps": [*content["steps"], step]}))
+    with pytest.raises(ValueError, match="no processor step of lerobot's"):
+        load_policy(copy, "cpu")
+    assert not (tmp_path / "it_ran").exists()
+
+
+def test_a_step_of_lerobots_may_be_named_by_its_class(checkpoint, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(checkpoint, copy)
+    file = copy / "policy_preprocessor.json"
+    content = json.loads(file.read_text())
+    step = {"class": "lerobot.processor.RenameObservationsProcessorStep", "config": {}}
+    file.write_text(json.dumps(content | {"steps": [*content["steps"], step]}))
+    assert len(load_policy(copy, "cpu")[1].steps) == len(content["steps"]) + 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"steps": 3}', '{"steps": [3]}'])
+def test_damaged_processors_are_named(checkpoint, tmp_path, content):
+    copy = tmp_path / "copy"
+    shutil.copytree(checkpoint, copy)
+    (copy / "policy_preprocessor.json").write_text(content)
+    with pytest.raises(ValueError, match=r"policy_preprocessor\.json .* is damaged"):
+        load_policy(copy, "cpu")
+
+
+def test_a_pickle_is_refused_with_the_reason(checkpoint, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(checkpoint, copy)
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="a pickle runs whatever code it holds"):
+        load_policy(copy, "cpu")
