@@ -1,0 +1,53 @@
+"""config/sros2_policy.xml lets through what the node needs, and nothing else."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from cls_vla_ros.node.share import share
+
+NODE = "cls_vla_policy"
+
+
+def allowed(enclave: str) -> dict[tuple[str, str], set[str]]:
+    """Full names by ("topics", "publish") and so on."""
+    names = {}
+    root = ET.parse(share("config", "sros2_policy.xml")).getroot()
+    (profiles,) = [e for e in root.iter("enclave") if e.get("path") == enclave]
+    for group in (g for profile in profiles.iter("profile") for g in profile):
+        for right in group.attrib:
+            assert group.get(right) == "ALLOW"
+            names.setdefault((group.tag, right), set()).update(
+                f"/{NODE}{e.text[1:]}" if e.text[0] == "~" else "/" + e.text.lstrip("/")
+                for e in group
+            )
+    return names
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_node_has_the_right_to_all_that_it_does(make_robot, stream):
+    robot = make_robot(
+        camera__front__topic="front_camera/image_raw",
+        camera__wrist__topic="wrist_camera/image_raw/compressed",
+        execution__mode="stream" if stream else "chunk",
+        limits__from_robot_description=True,
+        use_sim_time=True,
+    )
+    robot.node.trigger_configure()
+    node, rights = robot.node, allowed(f"/{NODE}")
+    does = {
+        ("topics", "publish"): node.get_publisher_names_and_types_by_node,
+        ("topics", "subscribe"): node.get_subscriber_names_and_types_by_node,
+        ("services", "reply"): node.get_service_names_and_types_by_node,
+    }
+    for right, ask in does.items():
+        names = {name for name, _ in ask(NODE, "/")}
+        assert names
+        assert names <= rights[right], names - rights[right]
+
+
+def test_an_operator_may_reset_and_pause_and_no_more():
+    rights = allowed("/operator")
+    assert rights["services", "request"] == {"/reset", "/pause"}
+    assert rights["topics", "publish"] == {"/rosout", "/parameter_events"}
+    assert ("services", "reply") not in rights
