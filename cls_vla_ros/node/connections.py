@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -20,6 +20,8 @@ from cls_vla_ros.node.settings import Settings
 NODE_NAME = "cls_vla_policy"
 IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
 OUTPUT_QOS = QoSProfile(depth=10)  # reliable
+# Only the newest frame is of use: an older one in the queue would be deserialised for nothing.
+FRAME_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
@@ -88,9 +90,7 @@ class Connections:
 
         for camera in settings.cameras:
             take = partial(handlers.frame, camera)
-            self._input(
-                node, IMAGE_TYPES[camera.transport], camera.topic, take, qos_profile_sensor_data
-            )
+            self._input(node, IMAGE_TYPES[camera.transport], camera.topic, take, FRAME_QOS)
         self._input(
             node, JointState, settings.state.topic, handlers.joint_state, qos_profile_sensor_data
         )
