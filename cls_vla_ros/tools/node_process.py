@@ -76,6 +76,12 @@ def policy_node(params_file: Path, log: Path, *, use_sim_time: bool = False):
                 process.wait()
 
 
+def resident_mb(pid: int | str = "self") -> float:
+    """What a process holds in memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def end_of(log: Path) -> str:
     """The last lines of a log; empty if there is none."""
     return "\n".join(log.read_text().splitlines()[-LOG_LINES_ON_FAILURE:]) if log.is_file() else ""

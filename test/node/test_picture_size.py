@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cls_vla_ros.node.images import ImageError, check_compressed_image, check_image
-from cls_vla_ros.node.picture_size import MAX_PIXELS, check_size, claimed_size
+from cls_vla_ros.node.picture_size import check_size, claimed_size
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
 JPEG, PNG = (cv2.imencode(suffix, PICTURE)[1].tobytes() for suffix in (".jpg", ".png"))
@@ -44,7 +44,7 @@ def test_the_size_is_the_decoders(data):
 
 @pytest.mark.parametrize("data", [JPEG, PNG])
 def test_a_header_cut_anywhere_is_refused(data):
-    whole = data.index(b"\xff\xc0") + 9 if data is JPEG else 24
+    whole = data.index(b"\xff\xc0") + 9 if data is JPEG else len(data)
     for end in range(whole):
         with pytest.raises(ValueError, match=r"damaged|neither"):
             claimed_size(data[:end])
@@ -61,11 +61,30 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(data, size):
     assert time.perf_counter() - began < 0.1
 
 
+def test_a_png_whose_chunk_claims_gigabytes_is_refused_before_it_is_decoded():
+    at = PNG.index(b"IDAT") - 4
+    message = Message(format="png", data=PNG[:at] + b"\xff" + PNG[at + 1 :])
+    with pytest.raises(ImageError, match="chunks do not fit"):
+        check_compressed_image(message)
+
+
+def test_an_animated_png_is_refused():
+    animation = PNG[:33] + struct.pack(">I", 8) + b"acTL" + bytes(12) + PNG[33:]
+    with pytest.raises(ValueError, match="animated"):
+        claimed_size(animation)
+
+
 def test_a_raw_picture_has_the_same_limit():
     with pytest.raises(ImageError, match="at most"):
         check_image(Message(height=4097, width=4096, step=4096, encoding="mono8", data=b""))
     check_size(4096, 4096)
-    check_size(1, MAX_PIXELS)
+
+
+@pytest.mark.parametrize("size", [(2, 33), (60000, 2)])
+def test_a_picture_without_a_height_for_the_policy_is_refused(size):
+    with pytest.raises(ValueError, match="16 times the shorter"):
+        check_size(*size)
+    check_size(2, 32)
 
 
 def test_what_is_neither_jpeg_nor_png_is_refused():
@@ -74,11 +93,14 @@ def test_what_is_neither_jpeg_nor_png_is_refused():
         check_compressed_image(Message(format="webp", data=webp))
 
 
-@pytest.mark.parametrize("segment", [b"\xff\xe1\x00\x02", b"\xff\xe1\x00\x00", b"\xff", b"\x00"])
-def test_a_long_header_takes_no_time(segment):
+@pytest.mark.parametrize("start", [b"\xff\xd8", PNG[:33]])
+@pytest.mark.parametrize(
+    "segment", [bytes(12), b"\xff\xe1\x00\x02", b"\xff\xe1\x00\x00", b"\xff", b"\x00"]
+)
+def test_a_long_header_takes_no_time(start, segment):
     began = time.perf_counter()
     with pytest.raises(ValueError, match="damaged"):
-        claimed_size(b"\xff\xd8" + segment * (1_000_000 // len(segment)))
+        claimed_size(start + segment * (1_000_000 // len(segment)))
     assert time.perf_counter() - began < 0.2
 
 
