@@ -61,6 +61,7 @@ def policy_node(params_file: Path, log: Path, *, use_sim_time: bool = False):
             [*command, "-p", f"use_sim_time:={str(use_sim_time).lower()}"],
             stdout=output,
             stderr=subprocess.STDOUT,
+            process_group=0,  # Ctrl-C is ours: we end the node, and in order
             env={
                 "OMP_NUM_THREADS": "1",
                 **os.environ,
@@ -80,6 +81,13 @@ def resident_mb(pid: int | str = "self") -> float:
     """What a process holds in memory."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used."""
+    # Behind the name, which may have spaces; utime and stime are the 14th and 15th of all.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def end_of(log: Path) -> str:

@@ -66,7 +66,7 @@ def robot_sources(out: Path, *options: str):
         options: of its command line.
     """
     command = [sys.executable, "-m", "cls_vla_ros.tools.robot_sources", "--out", str(out)]
-    process = subprocess.Popen([*command, *options])
+    process = subprocess.Popen([*command, *options], process_group=0)  # Ctrl-C is ours
     try:
         yield process
     finally:

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 
 from cls_vla_ros.node.observation_buffer import ObservationBuffer
@@ -31,8 +30,8 @@ def test_what_once_failed_does_not_any_more(case):
 
 def test_the_same_seed_makes_the_same_messages():
     one, other = Fuzzer(3), Fuzzer(3)
-    for _ in range(50):  # serialised: NaN does not equal itself
-        assert serialize_message(one.case().message) == serialize_message(other.case().message)
+    for _ in range(50):  # as text: NaN does not equal itself
+        assert repr(one.case()) == repr(other.case())
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError])
