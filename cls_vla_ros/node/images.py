@@ -15,8 +15,12 @@ import numpy as np
 from rosbags.image import image_to_cvimage
 from rosbags.image.image import to_cvtype
 
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+from cls_vla_ros.node.picture_size import JPEG_START, check_size, claimed_size
+
+JPEG_END = b"\xff\xd9"
 JPEG_TAIL_BYTES = 1024
+QUOTED_CHARACTERS = 64  # of what a message says: it may say megabytes, and the log repeats it
+MAX_REASON = 500
 GENERIC = re.compile(r"\d+[USF]C\d+|\d+[USF]")  # 8UC3: OpenCV types, not colours
 NV_CODES = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
 CHANNELS_BY_VIEW = {"rgb8": 3, "bgr8": 3, "mono8": 1}
@@ -55,16 +59,18 @@ def check_image(message) -> None:
     They are made at once, so that a bad message never replaces a good one.
 
     Raises:
-        ImageError: no size, or too little data for it.
+        ImageError: no size or too large a one, or too little data for it.
     """
     height, width, step = message.height, message.width, message.step
-    if height == 0 or width == 0:
-        raise ImageError(f"the picture has no size: height {height}, width {width}")
+    try:
+        check_size(height, width)
+    except ValueError as error:
+        raise ImageError(str(error)) from None
     row_bytes = width * CHANNELS_BY_VIEW.get(message.encoding, 1)
     if step < row_bytes:
         raise ImageError(
-            f"step is {step} bytes, but a row of {width} pixels in {message.encoding!r} has at "
-            f"least {row_bytes}"
+            f"step is {step} bytes, but a row of {width} pixels in {_quote(message.encoding)} has "
+            f"at least {row_bytes}"
         )
     if len(message.data) < height * step:
         raise ImageError(
@@ -74,25 +80,26 @@ def check_image(message) -> None:
 
 
 def compressed_image_to_rgb(message) -> np.ndarray:
-    """Convert a sensor_msgs/CompressedImage (JPEG, PNG and what else OpenCV reads).
+    """Convert a sensor_msgs/CompressedImage (JPEG or PNG).
 
     Returns:
         (height, width, 3) uint8 RGB.
 
     Raises:
-        ImageError: empty, cut off, depth, or not a picture.
+        ImageError: empty, cut off, depth, too large, or neither of the two.
     """
     check_compressed_image(message)
     try:
         bgr = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ImageError(
-            f"OpenCV cannot read the {len(message.data)} bytes of {message.format!r}: {error}"
+            f"OpenCV cannot read the {len(message.data)} bytes of {_quote(message.format)}: "
+            f"{error}"
         ) from error
     if bgr is None:
         raise ImageError(
-            f"the {len(message.data)} bytes of {message.format!r} are not a picture that OpenCV "
-            "reads"
+            f"the {len(message.data)} bytes of {_quote(message.format)} are not a picture that "
+            "OpenCV reads"
         )
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
@@ -101,21 +108,31 @@ def check_compressed_image(message) -> None:
     """The checks of a sensor_msgs/CompressedImage that cost nothing.
 
     Raises:
-        ImageError: empty, cut off, or depth.
+        ImageError: empty, cut off, depth, too large, or neither JPEG nor PNG.
     """
     if len(message.data) == 0:
-        raise ImageError(f"the compressed picture ({message.format!r}) is empty")
+        raise ImageError(f"the compressed picture ({_quote(message.format)}) is empty")
     if "compressedDepth" in message.format:
         raise ImageError(
-            f"{message.format!r} is a depth picture; the policy takes colour: map a colour topic "
-            "instead"
+            f"{_quote(message.format)} is a depth picture; the policy takes colour: map a colour "
+            "topic instead"
         )
+    data = bytes(message.data)
     # Decoders fill what is missing with grey and do not complain. Behind the end marker, drivers
     # may pad their buffers with zeros and cameras leave some bytes of their own.
-    if bytes(message.data[:2]) != JPEG_START:
-        return
-    if JPEG_END not in bytes(message.data).rstrip(b"\0")[-JPEG_TAIL_BYTES:]:
-        raise ImageError(f"the JPEG of {len(message.data)} bytes is cut off: it has no end marker")
+    if data.startswith(JPEG_START) and JPEG_END not in data.rstrip(b"\0")[-JPEG_TAIL_BYTES:]:
+        raise ImageError(f"the JPEG of {len(data)} bytes is cut off: it has no end marker")
+    try:
+        check_size(*claimed_size(data))
+    except ValueError as error:
+        raise ImageError(
+            f"the {len(data)} bytes of {_quote(message.format)} are not a picture that can be "
+            f"used: {error}"
+        ) from None
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= QUOTED_CHARACTERS else text[:QUOTED_CHARACTERS] + "…")
 
 
 @cache
@@ -155,7 +172,8 @@ def _convert(message) -> np.ndarray:
     except Exception as error:  # the libraries' errors have no common base
         raise ImageError(
             f"a picture of {message.height} x {message.width} in the encoding "
-            f"{message.encoding!r} cannot be converted to rgb8: {error or type(error).__name__}. "
+            f"{_quote(message.encoding)} cannot be converted to rgb8: "
+            f"{str(error)[:MAX_REASON] or type(error).__name__}. "
             "Let the driver publish rgb8, bgr8, mono8, a bayer or a yuv422 encoding, or JPEG"
         ) from error
     return rgb

@@ -5,6 +5,7 @@ each joint's range.
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ SCALES = {"": 1.0, "rad": 1.0, "m": 1.0, "deg": 180.0 / math.pi}
 # What the policy's number is at the lower and at the upper end of the joint's range.
 RANGES = {"percent": (0.0, 100.0), "signed_percent": (-100.0, 100.0)}
 UNITS = (*SCALES, *RANGES)
+# No joint is there, in any unit: more would become infinity in the policy's float32.
+MAX_POSITION = 1e9
+LISTED_NAMES = 20  # in an error: a message may have thousands, and the log repeats it
 
 
 class JointStateError(ValueError):
@@ -109,8 +113,8 @@ def positions_by_name(message, wanted: list[str], *, allow_partial: bool) -> dic
         Position by name, in rad or m.
 
     Raises:
-        JointStateError: empty, arrays of unequal length, a name twice, NaN or infinity, or a joint
-            missing.
+        JointStateError: empty, arrays of unequal length, a name twice, NaN, infinity or beyond
+            MAX_POSITION, or a joint missing.
     """
     names, positions = list(message.name), message.position
     if not names:
@@ -123,8 +127,8 @@ def positions_by_name(message, wanted: list[str], *, allow_partial: bool) -> dic
                 f"the JointState has {len(names)} names but {count} values of {what}"
             )
     if len(set(names)) != len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise JointStateError(f"the JointState names {twice} more than once")
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        raise JointStateError(f"the JointState names {_listed(twice)} more than once")
     found = {
         name: float(position)
         for name, position in zip(names, positions, strict=True)
@@ -133,11 +137,22 @@ def positions_by_name(message, wanted: list[str], *, allow_partial: bool) -> dic
     missing = [name for name in wanted if name not in found]
     if missing and not allow_partial:
         raise JointStateError(
-            f"the JointState lacks the joints {missing}; it has {names}. If several drivers "
-            "publish parts of the "
-            "joints on one topic, set state.allow_partial"
+            f"the JointState lacks the joints {missing}; it has {_listed(names)}. If several "
+            "drivers publish parts of the joints on one topic, set state.allow_partial"
         )
     not_finite = [name for name, position in found.items() if not math.isfinite(position)]
     if not_finite:
         raise JointStateError(f"the JointState has NaN or infinity for {not_finite}")
+    if impossible := {name: p for name, p in found.items() if abs(p) > MAX_POSITION}:
+        raise JointStateError(
+            f"the JointState has the positions {impossible}, and no joint is beyond "
+            f"{MAX_POSITION:g} rad or m: look at the driver"
+        )
     return found
+
+
+def _listed(names: list[str]) -> str:
+    """The names as a list, cut short where there are too many or where one is too long."""
+    text = [name if len(name) <= 64 else name[:64] + "…" for name in names[:LISTED_NAMES]]
+    more = f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""
+    return f"{text}{more}"

@@ -211,7 +211,12 @@ CAMERA_SPECS = (
         "of its subscription: best_effort hears every publisher, reliable asks for what was lost",
         choices=RELIABILITIES,
     ),
-    Spec("camera.<name>.depth", 5, "how many messages its subscription keeps", limits=(1, 1000)),
+    Spec(
+        "camera.<name>.depth",
+        1,
+        "how many messages its subscription keeps; only the newest is of use",
+        limits=(1, 1000),
+    ),
     Spec(
         "camera.<name>.guard",
         True,

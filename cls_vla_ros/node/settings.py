@@ -26,7 +26,7 @@ class CameraSettings:
     feature: str
     guard: bool = True
     reliability: str = "best_effort"
-    depth: int = 5
+    depth: int = 1
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,13 @@ in the output folder.
 
 import argparse
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import rclpy
-from ament_index_python.packages import get_package_prefix
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -27,10 +23,14 @@ from cls_vla_ros.node.policy_client import PolicyClient
 from cls_vla_ros.node.share import share
 from cls_vla_ros.node.stamps import to_ns
 from cls_vla_ros.tools.demo_report import UNTRAINED, Recorded, decision_of, draw, make_report
-
-CONFIGURE_TIMEOUT_S = 120.0
-ANSWER_TIMEOUT_S = 20.0
-LOG_LINES_ON_FAILURE = 20
+from cls_vla_ros.tools.node_process import (
+    ANSWER_TIMEOUT_S,
+    CONFIGURE_TIMEOUT_S,
+    end_of,
+    own_domain,
+    policy_node,
+    use_domain,
+)
 
 
 @dataclass
@@ -61,18 +61,17 @@ def main() -> None:
     parser.add_argument(
         "--domain-id",
         type=int,
-        default=50 + os.getpid() % 50,
+        default=own_domain(),
         help="ROS domain (default: one of 50 to 99, so that the demo meets no robot of yours)",
     )
     args = parser.parse_args()
-    os.environ["ROS_DOMAIN_ID"] = str(args.domain_id)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    use_domain(args.domain_id)
     args.out.mkdir(parents=True, exist_ok=True)
     log = args.out / "node.log"
     console = Console()
     rclpy.init()
     try:
-        with policy_node(args.params_file, log) as process:
+        with policy_node(args.params_file, log, use_sim_time=True) as process:
             run, player = play(args.bag, process, console)
         if process.returncode != 0:
             raise RuntimeError(
@@ -89,8 +88,7 @@ def main() -> None:
         if report["problems"]:
             raise RuntimeError("; ".join(report["problems"]))
     except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
-        tail = log.read_text().splitlines()[-LOG_LINES_ON_FAILURE:] if log.is_file() else []
-        sys.exit("\n".join([*tail, f"demo: {error} (the lines above are the end of {log})"]))
+        sys.exit(f"{end_of(log)}\ndemo: {error} (the lines above are the end of {log})")
     finally:
         rclpy.try_shutdown()
     summary = report["summary"]
@@ -100,31 +98,6 @@ def main() -> None:
     )
     console.print(f"[yellow]{UNTRAINED}[/yellow]")
     console.print(f"report and picture: {args.out / 'report.json'}, {args.out / 'similarity.png'}")
-
-
-@contextmanager
-def policy_node(params_file: Path, log: Path):
-    """The lifecycle node as a process; SIGINT at the end."""
-    executable = Path(get_package_prefix("cls_vla_ros"), "lib", "cls_vla_ros", "policy_node")
-    command = [sys.executable, str(executable), "--ros-args", "--params-file", str(params_file)]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, "-p", "use_sim_time:=true"],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={
-                "OMP_NUM_THREADS": "1",
-                **os.environ,
-            },  # half a million weights are too few to share out
-        )
-        try:
-            yield process
-            process.send_signal(signal.SIGINT)
-            process.wait(ANSWER_TIMEOUT_S)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
 
 
 def play(bag: Path, process: subprocess.Popen, console: Console) -> tuple[Run, BagPlayer]:
