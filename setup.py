@@ -13,4 +13,8 @@ setup(
     python_requires=">=3.12",
     packages=find_packages(include=["cls_vla_ros", "cls_vla_ros.*"]),
     install_requires=["lerobot[smolvla]==0.6.1"],
+    extras_require={
+        "training": ["lerobot[training]==0.6.1"],
+        "sim": ["metaworld==3.1.1", "mujoco==3.3.0"],
+    },
 )
