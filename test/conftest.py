@@ -1,5 +1,6 @@
 """For all tests: a tiny checkpoint, observations for it, and no network but this machine."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -26,6 +27,8 @@ STATS = {
 }
 
 torch.set_num_threads(1)
+
+gc.freeze()  # as the node's process does: each policy that is closed collects garbage
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,16 @@ def seconds_until(condition, timeout_s: float, what) -> float:
 
 
 @pytest.mark.parametrize(
-    ("fault", "mode"), CASES, ids=[f"{fault.name}-{mode}" for fault, mode in CASES]
+    ("fault", "mode"),
+    [
+        pytest.param(
+            fault,
+            mode,
+            id=f"{fault.name}-{mode}",
+            marks=pytest.mark.slow if mode != fault.modes[0] and not fault.sim_time else (),
+        )
+        for fault, mode in CASES
+    ],
 )
 def test_a_fault_moves_nothing_wrongly_is_told_and_is_over_when_it_ends(
     rig, fault: Fault, mode, record_property
