@@ -5,8 +5,9 @@ rows: all rows then are one block, so that no weight is read twice, and the weig
 finely that the programs are about as many as an H200 has multiprocessors (132). The K loop takes
 large steps, several at once, because waiting for memory is what takes the time.
 
-Each tile is the quickest of some (`benchmark --case "cuda_graph bfloat16 triton"` with it, one H200, 2026-11-23). `fetch`
-and programmatic dependent launch, which were expected to pay most, made denoising 5 to 14 % slower.
+Each tile is the quickest of some (`benchmark --case "cuda_graph bfloat16 triton"` with it, one
+H200, 2026-11-23). `fetch` and programmatic dependent launch, which were expected to pay most, made
+denoising 5 to 14 % slower.
 """
 
 from dataclasses import dataclass

@@ -575,9 +575,10 @@ def test_prefixes_are_reused_and_it_is_said(make_robot):
     assert messages[5].reuse_rate == pytest.approx(4 / 6)
     assert messages[4].similarity == messages[3].similarity  # the last one evaluated
     until_diagnosed(robot, "'cached prefixes'")
-    values = robot.peer.diagnosis()[1]
-    assert int(values["total reused"]) >= 4
-    assert float(values["cached prefixes [MB]"]) > 0
+    robot.wait_until(
+        lambda: int(robot.peer.diagnosis()[1]["total reused"]) >= 4, "reuses are diagnosed"
+    )
+    assert float(robot.peer.diagnosis()[1]["cached prefixes [MB]"]) > 0
 
 
 def test_the_limits_of_reuse_change_while_running(make_robot):
