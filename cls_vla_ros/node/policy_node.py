@@ -206,11 +206,11 @@ class PolicyNode(LifecycleNode):
     def _on_result(self, result: Result) -> None:
         for problem in result.snapshot.problems:
             self._reporter.refused(*problem)
-        self._connections.scene_change.publish(to_scene_change(result, self._session.threshold))
         if late := self._watchdog.late():
             self._hold(late)
-        elif self._output.take(result):
+        elif self._output.take(result):  # first, since an arm waits for it
             self._reporter.good(result)
+        self._connections.scene_change.publish(to_scene_change(result, self._session.threshold))
 
     def _hold(self, reason: str) -> None:
         self._output.flush(reason)

@@ -22,6 +22,7 @@ from rich.table import Table
 from cls_vla_ros.engine import DTYPES
 from cls_vla_ros.tools.benchmark_cases import Figures, Ours, Parity, Stock, measure
 from cls_vla_ros.tools.benchmark_policy import ARCHITECTURES, Setting, load_setting
+from cls_vla_ros.tools.machine import describe_machine
 
 REFERENCE = "stock eager float32"
 
@@ -36,7 +37,7 @@ def main() -> None:
     architecture = args.architecture or ("real" if device.startswith("cuda") else "tiny")
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(None):  # lerobot prints
         setting = load_setting(args, device, architecture, Path(folder))
-        machine = describe_machine(device)
+        machine = describe(device)
         console.print(
             f"{setting.description}; {args.cameras} cameras "
             f"{args.picture[1]}x{args.picture[0]}\n{machine['device']}, {machine['cpu']}"
@@ -130,12 +131,12 @@ def run(
     return figures, parity
 
 
-def describe_machine(device: str) -> dict[str, str]:
+def describe(device: str) -> dict[str, str]:
     """On what it was measured."""
     is_cuda = device.startswith("cuda")
     return {
         "device": torch.cuda.get_device_name(device) if is_cuda else "CPU",
-        "cpu": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "cpu": f"{describe_machine()}, torch on {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

@@ -346,6 +346,7 @@ def test_a_device_that_fails_ends_in_unconfigured_with_the_reason(robot, monkeyp
     robot.wait_until(lambda: robot.node._loop is None, "unconfigured")
     assert robot.node._state_machine.current_state[1] == "unconfigured"
     heard = robot.peer.heard
+    time.sleep(0.3)  # what is on its way
     counts = {name: len(heard[name]) for name in ("action_chunk", "scene_change")}
     until_diagnosed(robot, said)  # it still says so
     assert counts == {name: len(heard[name]) for name in counts}
