@@ -107,8 +107,8 @@ def parse_args() -> argparse.Namespace:
         "--picture-size",
         type=int,
         metavar="SIDE",
-        help="store pictures as the policy resizes them, to fit a square of this side, without the "
-        "padding: training is many times quicker (resize_imgs_with_padding of the policy)",
+        help="store pictures as the policy resizes them, to fit a square of this side, without "
+        "padding: training is many times quicker (the policy's resize_imgs_with_padding)",
     )
     args = parser.parse_args()
     for name in ("fps", "picture_size"):
