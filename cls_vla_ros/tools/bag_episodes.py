@@ -20,7 +20,7 @@ IMAGE_TYPES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/Co
 JOINT_STATE = "sensor_msgs/msg/JointState"
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 ACTION_TYPES = ("std_msgs/msg/Float64MultiArray", JOINT_STATE, TRAJECTORY)
-NUMBER = re.compile(r"\d[\d.]*")
+NUMBER = re.compile(r"(?<!\w)\d[\d.]*")
 
 
 class BagEpisode:
