@@ -68,7 +68,9 @@ def dataset_fingerprints(root: str | Path, episodes: Iterable[int] | None = None
     )
     numbers = rows[EPISODE].to_numpy()
     states, actions = (
-        np.array(rows[name].to_pylist(), np.float32) for name in (OBS_STATE, ACTION)
+        # lerobot stores a feature of one value without its dimension.
+        np.array(rows[name].to_pylist(), np.float32).reshape(len(numbers), -1)
+        for name in (OBS_STATE, ACTION)
     )
     starts = np.flatnonzero(np.diff(numbers, prepend=-1))
     return [

@@ -216,8 +216,8 @@ def test_the_threshold_in_force_is_that_of_the_time_since_the_last_full_inferenc
     """Not since the last inference: the reused ones in between have no part in it."""
     session = Session(0.5, 0, has_gate=True, is_trained=True, by_interval=[[0.1, 0.8], [0.5, 0.4]])
     assert compute(session, seen(10.0)).threshold == 0.5  # no history, no interval
-    assert choose(session, seen(10.2)) is Reason.REUSED
-    entry, _ = session.choose(seen(10.2), 0)
+    entry, reason = session.choose(seen(10.2), 0)
+    assert reason is Reason.REUSED
     session.reused(entry, 0)
     assert compute(session, seen(10.3)).threshold == pytest.approx(0.6)
     assert compute(session, seen(10.4)).threshold == pytest.approx(0.8)
