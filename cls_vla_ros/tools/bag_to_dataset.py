@@ -21,13 +21,13 @@ from datasets import disable_progress_bars
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.utils.constants import ACTION, OBS_STATE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cls_vla_ros.node.params_file import parameters_of
 from cls_vla_ros.node.settings import Settings
 from cls_vla_ros.node.share import share
 from cls_vla_ros.tools.bag_episodes import BagEpisode
 from cls_vla_ros.tools.episodes import ABOUT, Episode, Frame, Reading, Source, frame_period_s
+from cls_vla_ros.tools.progress import progress
 
 NO_ACTION = "no action within observation.max_skew_s after the picture"
 RATE_DIFFERS = 0.02  # of the dataset's fps, which are whole numbers
@@ -130,23 +130,17 @@ def convert(
         ValueError: an episode has fewer than two frames, or pictures of another size than the
             first.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     done: list[Converted] = []
     dataset = None
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("", total=len(episodes))
+    with progress(console) as bars:
+        bar = bars.add_task("", total=len(episodes))
         try:
             for episode in episodes:
-                progress.update(bar, description=episode.name)
+                bars.update(bar, description=episode.name)
                 if dataset is None:
                     dataset = _create(episode, settings, root, args)
                 done.append(_add(episode, dataset, args))
-                progress.advance(bar)
+                bars.advance(bar)
         finally:
             if dataset is not None:
                 dataset.finalize()

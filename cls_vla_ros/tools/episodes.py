@@ -104,11 +104,8 @@ class Reading:
 
 
 def is_bag(path: Path) -> bool:
+    """Whether a folder is a rosbag2 recording."""
     return (path / "metadata.yaml").is_file()
-
-
-def is_dataset(path: Path) -> bool:
-    return (path / "meta" / "info.json").is_file()
 
 
 def labels_of(bag: Path) -> dict | None:
