@@ -67,9 +67,8 @@ def main() -> None:
             rate_hz = parameters.get("rate_hz")
         server = load_server(settings, 0, console.print)
         check_head(server.config, args.allow_untrained, console)
+        check_provenance(server.config, episodes, args.use_trained_on, console)
         traces = record_all(server, episodes, args.seed, console)
-        fingerprints = {trace.name: trace.fingerprint for trace in traces}
-        check_provenance(server.config, fingerprints, args.use_trained_on, console)
         found = calibrate(server, episodes, traces, rate_hz, args, console)
         report = make_report(found, traces, args)
         out = args.out or checkpoint
@@ -121,10 +120,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         "--intervals",
-        type=int,
-        nargs="+",
+        type=_numbers,
         default=INTERVALS,
-        help=f"frames between full inferences (default {' '.join(map(str, INTERVALS))})",
+        metavar="N,N,...",
+        help=f"frames between full inferences (default {','.join(map(str, INTERVALS))})",
     )
     parser.add_argument(
         "--max-deviation",
@@ -149,10 +148,14 @@ def parse_args() -> argparse.Namespace:
         value = getattr(args, name)
         if value is not None and not 0 < value < 1:
             parser.error(f"--{name.replace('_', '-')} must be between 0 and 1, got {value}")
-    if min(args.intervals) < 1:
-        parser.error("--intervals must be at least 1")
-    args.intervals = sorted(set(args.intervals))
     return args
+
+
+def _numbers(text: str) -> list[int]:
+    numbers = sorted({int(part) for part in text.split(",")})
+    if numbers[0] < 1:
+        raise argparse.ArgumentTypeError(f"expected whole numbers from 1 on, got {text}")
+    return numbers
 
 
 def checkpoint_of(path: str) -> Path:

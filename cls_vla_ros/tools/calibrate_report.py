@@ -116,7 +116,8 @@ def _draw_similarities(axes: Axes, intervals: Sequence[Interval]) -> None:
         ylabel="similarity",
         title="Similarity of pairs of frames",
     )
-    axes.legend(fontsize=8)
+    axes.margins(y=0.12)
+    axes.legend(fontsize=8, ncols=4, loc="upper center")
 
 
 def _draw_roc(axes: Axes, intervals: Sequence[Interval]) -> None:
@@ -130,7 +131,7 @@ def _draw_roc(axes: Axes, intervals: Sequence[Interval]) -> None:
             color=color,
             label=f"{interval.frames} frames: AUC {area:.3f}",
         )
-    axes.plot([0, 1], [0, 1], color="0.7", ls=":")
+    axes.plot([0, 1], [0, 1], color="0.7", ls=":", label="chance")
     axes.set(
         xlabel="false alarms (of ordinary and light pairs)",
         ylabel="changes caught",

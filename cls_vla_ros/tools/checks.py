@@ -1,8 +1,11 @@
 """Whether a policy and episodes are such that figures of them mean something."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.tools.episodes import Episode, fingerprint_of
 
 
 def check_head(config: CLSSmolVLAConfig, allow_untrained: bool, console: Console) -> None:
@@ -26,7 +29,7 @@ def check_head(config: CLSSmolVLAConfig, allow_untrained: bool, console: Console
 
 def check_provenance(
     config: CLSSmolVLAConfig,
-    fingerprints: dict[str, str | None],
+    episodes: Sequence[Episode],
     use_trained_on: bool,
     console: Console,
 ) -> None:
@@ -34,7 +37,7 @@ def check_provenance(
 
     Args:
         config: of the policy.
-        fingerprints: by the episodes' names; None for one without actions.
+        episodes: read once for their states and actions.
         use_trained_on: whether they are wanted.
         console: to say what is not as it should be.
 
@@ -42,6 +45,13 @@ def check_provenance(
         ValueError: some were trained on, and that is not wanted.
     """
     known = set(config.cls_episodes_trained_on)
+    if not known:
+        console.print(
+            "[bold red]the checkpoint does not say what it was trained on: make sure that these "
+            "episodes were not among it[/bold red]"
+        )
+        return
+    fingerprints = {episode.name: fingerprint_of(episode) for episode in episodes}
     if used := [name for name, fingerprint in fingerprints.items() if fingerprint in known]:
         text = f"the policy was trained on {len(used)} of these episodes ({', '.join(used[:5])})"
         if not use_trained_on:
@@ -50,12 +60,7 @@ def check_provenance(
                 "and figures too good. Take others, or say --use-trained-on"
             )
         console.print(f"[bold red]{text}: what follows looks better than it is[/bold red]")
-    if not known:
-        console.print(
-            "[bold red]the checkpoint does not say what it was trained on: make sure that these "
-            "episodes were not among it[/bold red]"
-        )
-    elif unknown := [name for name, fingerprint in fingerprints.items() if fingerprint is None]:
+    if unknown := [name for name, fingerprint in fingerprints.items() if fingerprint is None]:
         console.print(
             f"[bold red]{len(unknown)} episodes ({', '.join(unknown[:5])}) have no actions, so "
             "nobody can tell whether they were trained on: say --action-topic[/bold red]"

@@ -13,8 +13,9 @@ Every pair of the episode counts, since a full inference may fall on any frame. 
 Light and ordinary pairs are the unchanged ones. An alarm at one of them is a false one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -113,34 +114,45 @@ def measure(
         object" and so on for the first word of each kind, each {"value", "low", "high"}: 95 %
         percentile intervals over resampled episodes, because pairs of one episode are alike.
     """
-    measures: dict[str, Callable[[Pairs], float]] = {
-        "auc": lambda p: auc(p.scores[detector][p.changed], p.scores[detector][~p.changed]),
-        "auc_light": lambda p: auc(
-            p.scores[detector][p.changed], p.scores[detector][p.kinds == LIGHT]
-        ),
+    scores = [(e.scores[detector], e) for e in episodes]
+    unchanged = [of[~e.changed] for of, e in scores]
+    of_light = [of[e.kinds == LIGHT] for of, e in scores]
+
+    def changed(group: str) -> list[np.ndarray]:
+        return [of[e.changed & _in_group(e.kinds, group)] for of, e in scores]
+
+    groups = ["all", *sorted({group_of(kind) for e in episodes for kind in e.kinds[e.changed]})]
+    measures: dict[str, tuple[Callable, list[np.ndarray], list[np.ndarray]]] = {
+        "auc": (auc, changed("all"), unchanged),
+        "auc_light": (auc, changed("all"), of_light),
     }
-    groups = sorted({group_of(kind) for e in episodes for kind in e.kinds[e.changed]})
-    for group in ["all", *groups]:
-        measures[f"recall {group}"] = lambda p, group=group: recall(
-            p.scores[detector][p.changed & _in_group(p.kinds, group)],
-            p.scores[detector][~p.changed],
-            false_alarms,
-        )
+    for group in groups:
+        at_share = partial(recall, false_alarms=false_alarms)
+        measures[f"recall {group}"] = (at_share, changed(group), unchanged)
+    everything = range(len(episodes))
     random = np.random.default_rng(seed)
-    whole = joined(episodes, detector)
-    drawn: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(RESAMPLES):
-        some = joined(
-            [episodes[i] for i in random.integers(0, len(episodes), len(episodes))], detector
+    resamples = random.integers(0, len(episodes), (RESAMPLES, len(episodes)))
+    return {
+        name: _with_interval(
+            lambda chosen, of=of, one=one, other=other: of(
+                np.concatenate([one[i] for i in chosen]),
+                np.concatenate([other[i] for i in chosen]),
+            ),
+            everything,
+            resamples,
         )
-        for name, of in measures.items():
-            drawn[name].append(of(some))
+        for name, (of, one, other) in measures.items()
+    }
+
+
+def _with_interval(
+    of: Callable[[Iterable[int]], float], everything: Iterable[int], resamples: np.ndarray
+) -> dict[str, float]:
+    drawn = np.array([of(chosen) for chosen in resamples])
+    known = drawn[~np.isnan(drawn)]
     tails = (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE))
-    found = {}
-    for name, of in measures.items():
-        low, high = _percentiles(drawn[name], tails)
-        found[name] = {"value": of(whole), "low": low, "high": high}
-    return found
+    low, high = np.percentile(known, tails).tolist() if len(known) else [np.nan] * 2
+    return {"value": of(everything), "low": low, "high": high}
 
 
 def joined(episodes: Sequence[Pairs], detector: str) -> Pairs:
@@ -158,8 +170,3 @@ def group_of(kind: str) -> str:
 
 def _in_group(kinds: np.ndarray, group: str) -> np.ndarray:
     return np.array([group == "all" or group_of(kind) == group for kind in kinds], bool)
-
-
-def _percentiles(values: list[float], tails: tuple[float, float]) -> list[float]:
-    known = np.array(values)[~np.isnan(values)]
-    return np.percentile(known, tails).tolist() if len(known) else [float("nan")] * 2

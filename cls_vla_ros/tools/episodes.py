@@ -160,17 +160,28 @@ class Pace:
 
     def __init__(self, rate_hz: float | None) -> None:
         self._period_s = 0.0 if rate_hz is None else 1 / rate_hz
-        self._due_s = -np.inf
+        self._due_s: float | None = None
 
     def next_s(self, ready_s: float) -> float:
         """When what is ready at a time is used."""
-        at_s = max(ready_s, self._due_s)
-        self._due_s = max(self._due_s + self._period_s, at_s)
+        at_s = ready_s if self._due_s is None else max(ready_s, self._due_s)
+        due_s = at_s if self._due_s is None else self._due_s
+        self._due_s = max(due_s + self._period_s, at_s)
         return at_s
 
     def takes(self, stamp_s: float) -> bool:
         """Whether a frame of a recording with one clock is used: the first that is due."""
-        if stamp_s < self._due_s - FRAME_TOLERANCE * self._period_s:
-            return False
-        self._due_s = max(self._due_s + self._period_s, stamp_s)
-        return True
+        is_early = self._due_s is not None and (
+            stamp_s < self._due_s - FRAME_TOLERANCE * self._period_s
+        )
+        if not is_early:
+            self.next_s(stamp_s)
+        return not is_early
+
+
+def fingerprint_of(episode: Episode) -> str | None:
+    """As provenance has it; None for an episode without actions, which cannot be told."""
+    reading = Reading()
+    for frame in episode.frames():
+        reading.add(frame)
+    return reading.fingerprint

@@ -8,7 +8,6 @@ import numpy as np
 from cls_vla_ros.tools.detection import LIGHT, ORDINARY, auc, kinds_of
 from cls_vla_ros.tools.traces import DIMMED_FRAMES, PATCHED_FRAMES, Trace, similarities
 
-
 CHANGED = "changed"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 DIGITS = 4  # of thresholds and seconds

@@ -67,8 +67,8 @@ def periodic(reuse: float, cameras: Iterable[str]) -> Way:
         computed = 1 - reuse
 
         def limits(n: int) -> ReuseLimits:
-            is_due = int((n + 1) * computed + 1e-9) > int(n * computed + 1e-9)
-            return NEVER if n == 0 or is_due else always(cameras)
+            due = math.floor(n * computed + 1e-9) > math.floor((n - 1) * computed + 1e-9)
+            return NEVER if n == 0 or due else always(cameras)
 
         return limits
 

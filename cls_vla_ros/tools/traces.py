@@ -14,7 +14,7 @@ from torch import Tensor
 from cls_vla_ros.inference import Observation, PolicyServer
 from cls_vla_ros.inference.frame_guard import Thumbnail, difference
 from cls_vla_ros.policy.scene_gate import SceneGate
-from cls_vla_ros.tools.episodes import Episode, Event, Reading
+from cls_vla_ros.tools.episodes import Episode, Event
 from cls_vla_ros.tools.replays import Step, chunks, full, replay
 
 PATCH_SIDES = (0.15, 0.35)  # of the picture's, smallest and largest
@@ -37,7 +37,6 @@ class Trace:
         disturbed: obs_cls_out of the same frames with a patch in every picture ("patched") and in
             dimmed light ("dimmed"), where that was asked for.
         thumbnails: of each frame, by feature name, likewise.
-        fingerprint: as provenance has it; None where the recording has no actions.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Trace:
     obs_cls_out: Tensor
     disturbed: dict[str, Tensor]
     thumbnails: list[dict[str, Thumbnail]]
-    fingerprint: str | None
 
     def __len__(self) -> int:
         return len(self.stamps_s)
@@ -78,11 +76,10 @@ def record(
     """
     if not server.config.use_cls_head:
         raise ValueError("the policy has no CLS head (use_cls_head is false): there is no gate")
-    reading, states, small = Reading(), [], []
+    states, small = [], []
 
     def observations() -> Iterator[Observation]:
         for frame in episode.frames():
-            reading.add(frame)
             states.append(frame.observation.state)
             if thumbnails:
                 images = frame.observation.images
@@ -110,7 +107,6 @@ def record(
         _outputs(steps),
         disturbed,
         small,
-        reading.fingerprint,
     )
 
 
