@@ -94,6 +94,7 @@ def test_an_untrained_gate_is_refused(make_bag, run, policy):
 def trace(frames: int) -> Trace:
     random = np.random.default_rng(0)
     pictures = [random.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(frames)]
+    pictures[4] = pictures[2]  # what changed meanwhile is gone again
     states = random.normal(size=(frames, 3))
     small = [{"a": Thumbnail.of(p), "b": Thumbnail.of(pictures[0])} for p in pictures]
     out = torch.randn(frames, 2, 8, generator=torch.Generator().manual_seed(0))
@@ -109,7 +110,7 @@ def test_scores_are_of_the_two_frames_of_a_pair():
     assert joint_distances(of, 2)[2] == pytest.approx(np.linalg.norm(of.states[4] - of.states[2]))
     by_hand = [difference(of.thumbnails[t]["a"], of.thumbnails[2]["a"]) for t in (3, 4)]
     assert differences(of, 2, ["a", "b"], all_between=False)[2] == by_hand[1]
-    assert differences(of, 2, ["a", "b"], all_between=True)[2] == max(by_hand)
+    assert differences(of, 2, ["a", "b"], all_between=True)[2] == by_hand[0] > 0
     assert differences(of, 2, ["b"], all_between=True).max() == 0
 
 
