@@ -2,8 +2,8 @@
 
 From episodes that it was not trained on: the similarity of undisturbed frames falls with the time
 between two full inferences, so each interval gets its own threshold. Changes are those of the
-labels (BAG.labels.json); where an episode has none, they are made: a patch appears or vanishes,
-and light is dimmed as what must not count. How far the actions on a reused prefix are from those
+labels (BAG.labels.json); where an episode has no events, they are made: a patch appears or
+vanishes, and light is dimmed as what must not count. How far the actions on a reused prefix are from those
 of a full recompute with the same noise, in units of how far two noises are apart, says how old a
 prefix may become. The result goes into the checkpoint's config.json, where the gate reads it, with
 calibration.json and calibration.png beside it.
@@ -182,18 +182,18 @@ def checkpoint_of(path: str) -> Path:
 def record_all(
     server: PolicyServer, episodes: list[Episode], seed: int, console: Console
 ) -> list[Trace]:
-    """The traces of all episodes; those without labels get changes made for them."""
+    """The traces of all episodes; those without events get changes made for them."""
     traces = []
     with progress(console) as bars:
         bar = bars.add_task("frames", total=None)
         for episode in episodes:
             bars.update(bar, description=episode.name)
-            inject = episode.events is None
+            inject = not episode.events
             step = lambda: bars.advance(bar)  # noqa: E731
             traces.append(record(server, episode, inject=inject, seed=seed, on_frame=step))
-    if unlabelled := sum(trace.events is None for trace in traces):
+    if made := sum(bool(trace.disturbed) for trace in traces):
         console.print(
-            f"[yellow]{unlabelled} of {len(traces)} episodes have no labels: changes were made "
+            f"[yellow]{made} of {len(traces)} episodes have no labelled events: changes were made "
             "by pasting patches into the pictures, and light was dimmed[/yellow]"
         )
     return traces

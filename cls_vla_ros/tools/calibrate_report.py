@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from cls_vla_ros.tools.calibrate import Found
 
 COLORS = {"ordinary": "tab:blue", "light": "tab:orange", "changed": "tab:red"}
-INJECTED = "made by pasting patches and dimming, because there were no labels"
+INJECTED = "made by pasting patches and dimming, because no events were labelled"
 
 
 def changes_are(traces: Sequence[Trace]) -> str:
     """Where the changes come from, in words."""
-    unlabelled = sum(trace.events is None for trace in traces)
-    if unlabelled == len(traces):
+    made = sum(bool(trace.disturbed) for trace in traces)
+    if made == len(traces):
         return INJECTED
-    return "labelled" + (f"; in {unlabelled} episodes {INJECTED}" if unlabelled else "")
+    return "labelled" + (f"; in {made} episodes {INJECTED}" if made else "")
 
 
 def make_report(found: "Found", traces: Sequence[Trace], args: argparse.Namespace) -> dict:

@@ -135,14 +135,14 @@ def intervals_of(
 def _similarities(trace: Trace, k: int) -> dict[str, np.ndarray]:
     usual = trace.obs_cls_out
     plain = similarities(usual, usual, k)
-    if trace.events is None:
+    if trace.disturbed:
         # A patch appears or vanishes, light is dimmed or restored.
         others = {CHANGED: trace.disturbed[PATCHED_FRAMES], LIGHT: trace.disturbed[DIMMED_FRAMES]}
         return {ORDINARY: plain} | {
             name: np.concatenate([similarities(usual, other, k), similarities(other, usual, k)])
             for name, other in others.items()
         }
-    kinds = kinds_of(trace.events, trace.stamps_s, k)
+    kinds = kinds_of(trace.events or [], trace.stamps_s, k)
     changed = ~np.isin(kinds, (ORDINARY, LIGHT))
     found = {ORDINARY: kinds == ORDINARY, LIGHT: kinds == LIGHT, CHANGED: changed}
     return {name: plain[of] for name, of in found.items()}

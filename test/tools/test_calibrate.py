@@ -56,23 +56,26 @@ def test_what_it_finds_is_in_the_checkpoint_and_the_rest_is_kept(make_bag, train
     assert "does not say what it was trained on" not in capsys.readouterr().out
 
 
-def test_without_labels_changes_are_made_and_it_is_said(make_bag, trained, run, capsys, tmp_path):
+@pytest.mark.parametrize("events", [None, []])
+def test_without_events_changes_are_made_and_it_is_said(
+    make_bag, trained, run, capsys, tmp_path, events
+):
     path = trained()
     before = (path / "config.json").read_text()
-    bag = make_bag(frames=16).path
+    bag = make_bag(frames=12, events=events).path
     more = ("--intervals", "2", "--dry-run", "--out", tmp_path / "out")
     run(calibrate.main, "--policy", path, *more, bag)
     assert (path / "config.json").read_text() == before
     report = json.loads((tmp_path / "out" / "calibration.json").read_text())
     assert "pasting patches" in report["changes"]
-    assert report["intervals"][0]["similarities"]["changed"]["pairs"] == 2 * 14
+    assert report["intervals"][0]["similarities"]["changed"]["pairs"] == 2 * 10
     said = " ".join(capsys.readouterr().out.split())
-    assert "1 of 1 episodes have no labels" in said
-    assert "cannot be told" in said or "nobody can tell" in said
+    assert "1 of 1 episodes have no labelled events" in said
+    assert "nobody can tell whether they were trained on" in said
 
 
 def test_episodes_that_were_trained_on_are_refused(make_bag, trained, run, params_file):
-    bag = make_bag(frames=12, events=[]).path
+    bag = make_bag(frames=12, events=EVENTS).path
     with parameters_of(params_file) as parameters:
         (episode,) = open_episodes([bag], parameters, Source(action_topic="command"))
     path = trained([fingerprint_of(episode)])
