@@ -3,10 +3,10 @@
 From episodes that it was not trained on: the similarity of undisturbed frames falls with the time
 between two full inferences, so each interval gets its own threshold. Changes are those of the
 labels (BAG.labels.json); where an episode has no events, they are made: a patch appears or
-vanishes, and light is dimmed as what must not count. How far the actions on a reused prefix are from those
-of a full recompute with the same noise, in units of how far two noises are apart, says how old a
-prefix may become. The result goes into the checkpoint's config.json, where the gate reads it, with
-calibration.json and calibration.png beside it.
+vanishes, and light is dimmed as what must not count. How far the actions on a reused prefix are
+from those of a full recompute with the same noise, in units of how far two noises are apart, says
+how old a prefix may become. The result goes into the checkpoint's config.json, where the gate
+reads it, with calibration.json and calibration.png beside it.
 """
 
 import argparse
