@@ -4,6 +4,10 @@ Each program reads its own rows of the weights and all of its rows of x. One rob
 rows: all rows then are one block, so that no weight is read twice, and the weights are cut so
 finely that the programs are about as many as an H200 has multiprocessors (132). The K loop takes
 large steps, several at once, because waiting for memory is what takes the time.
+
+Each tile is the quickest of some (`benchmark --case "cuda_graph bfloat16 triton"` with it, one
+H200, 2026-11-23). `fetch` and programmatic dependent launch, which were expected to pay most, made
+denoising 5 to 14 % slower.
 """
 
 from dataclasses import dataclass
@@ -54,18 +58,18 @@ class Tiles:
 
     heads: tuple[Tile, Tile, Tile] = (
         Tile(16, 8, 256, stages=5),  # 1600 rows of the matrix: 100 programs
-        Tile(64, 16, 128, stages=4),  # 50
+        Tile(64, 8, 128, stages=4),  # 100
         Tile(64, 32, 64, stages=4),
     )
     gated: tuple[Tile, Tile, Tile] = (
-        Tile(16, 16, 256, stages=5),  # F = 2560: 160 programs, two at a time on a multiprocessor
-        Tile(64, 16, 128, stages=4),  # F = 2048: 128
+        Tile(16, 32, 256, stages=4),  # F = 2560: 80 programs
+        Tile(64, 16, 64, stages=6),  # F = 2048: 128
         Tile(64, 32, 64, stages=4),
     )
     add: tuple[Tile, Tile, Tile] = (
-        Tile(16, 8, 256, stages=5),  # H = 960: 120
-        Tile(64, 16, 128, stages=4),  # H = 720: 45
-        Tile(64, 32, 128, stages=3),
+        Tile(16, 8, 256, stages=5, share=1280),  # H = 960: 120, twice where K = 2560
+        Tile(64, 32, 128, stages=4, share=512),  # H = 720: 23, times 2 or 4
+        Tile(64, 32, 128, stages=4),
     )
     noise: tuple[Tile, Tile, Tile] = (Tile(16, 32, 128),) * 3
     step: tuple[Tile, Tile, Tile] = (Tile(16, 16, 256),) * 3

@@ -103,7 +103,8 @@ class Connections:
         self.scene_change = self._output(node, SceneChange, "scene_change")
         for camera in settings.cameras:
             take = partial(handlers.frame, camera)
-            self._input(node, IMAGE_TYPES[camera.transport], camera.topic, take, qos_of(camera))
+            kind = IMAGE_TYPES[camera.transport]
+            self._input(node, kind, camera.topic, take, qos_of(camera), serialized=True)
         state = settings.state
         self._input(node, JointState, state.topic, handlers.joint_state, qos_of(state))
         self._input(node, String, "task", handlers.task, OUTPUT_QOS)
@@ -147,9 +148,15 @@ class Connections:
         return publisher
 
     def _input(
-        self, node: LifecycleNode, kind: type, name: str, take: Callable, qos: QoSProfile
+        self,
+        node: LifecycleNode,
+        kind: type,
+        name: str,
+        take: Callable,
+        qos: QoSProfile,
+        serialized: bool = False,
     ) -> None:
-        subscription = node.create_subscription(kind, name, take, qos)
+        subscription = node.create_subscription(kind, name, take, qos, raw=serialized)
         self._close.append(partial(node.destroy_subscription, subscription))
 
 

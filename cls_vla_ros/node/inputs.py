@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import JointState
 
+from cls_vla_ros.node.images import ImageError
 from cls_vla_ros.node.observation_buffer import ObservationBuffer
 from cls_vla_ros.node.reporter import Reporter
+from cls_vla_ros.node.serialized import read_image
 from cls_vla_ros.node.settings import CameraSettings
 from cls_vla_ros.node.stamps import to_ns
 
@@ -31,9 +33,14 @@ class Inputs:
         self._buffer, self._reporter = buffer, reporter
         self._state_topic, self._now_ns = state_topic, now_ns
 
-    def frame(self, camera: CameraSettings, message: Image | CompressedImage) -> None:
-        """A camera's message came."""
-        self._store(camera.topic, message, self._buffer.put_frame, camera.name)
+    def frame(self, camera: CameraSettings, data: bytes) -> None:
+        """A camera's message came, serialised."""
+        try:
+            message = read_image(data, camera.transport)
+        except ImageError as error:
+            self._reporter.refused(camera.topic, str(error))
+        else:
+            self._store(camera.topic, message, self._buffer.put_frame, camera.name)
 
     def joint_state(self, message: JointState) -> None:
         """The joints' message came."""

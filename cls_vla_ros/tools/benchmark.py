@@ -7,6 +7,7 @@ pictures and state to numpy actions, as a node has them and wants them.
 import argparse
 import json
 import platform
+import sys
 import tempfile
 from contextlib import redirect_stdout
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from rich.table import Table
 from cls_vla_ros.engine import DTYPES
 from cls_vla_ros.tools.benchmark_cases import Figures, Ours, Parity, Stock, measure
 from cls_vla_ros.tools.benchmark_policy import ARCHITECTURES, Setting, load_setting
+from cls_vla_ros.tools.machine import describe_machine
 
 REFERENCE = "stock eager float32"
 
@@ -28,14 +30,14 @@ REFERENCE = "stock eager float32"
 def main() -> None:
     """Measure everything that this machine can run; a table, and JSON."""
     args = parse_arguments()
-    console = Console()
+    console = Console(file=sys.stdout)  # not None, which it is while lerobot loads
     if not console.is_terminal:
         console.width = 120  # in a file or a pipe, rich would break the lines at 80
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     architecture = args.architecture or ("real" if device.startswith("cuda") else "tiny")
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(None):  # lerobot prints
         setting = load_setting(args, device, architecture, Path(folder))
-        machine = describe_machine(device)
+        machine = describe(device)
         console.print(
             f"{setting.description}; {args.cameras} cameras "
             f"{args.picture[1]}x{args.picture[0]}\n{machine['device']}, {machine['cpu']}"
@@ -71,8 +73,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--layout", default="readout", choices=("readout", "bidirectional"))
     parser.add_argument("--cameras", type=int, default=3, help="of the random policy")
     parser.add_argument("--picture", type=picture_size, default=(480, 640), help="e.g. 640x480")
-    parser.add_argument("--inferences", type=int, default=1000, help="timed, of each of ours")
-    parser.add_argument("--stock-inferences", type=int, default=30, help="timed, of lerobot's")
+    parser.add_argument("--inferences", type=int, default=1000, help="timed, of the quick ones")
+    parser.add_argument(
+        "--eager-inferences",
+        type=int,
+        default=30,
+        help="timed, of lerobot's, and of ours without CUDA graphs where there is CUDA",
+    )
+    parser.add_argument("--case", default="", help="only those whose name has this in it")
     parser.add_argument("--compiled", action="store_true", help="stock compiled too: minutes")
     parser.add_argument("--profile", action="store_true", help="say which kernels take the time")
     parser.add_argument("--out", type=Path, help="JSON file for everything")
@@ -88,7 +96,7 @@ def picture_size(text: str) -> tuple[int, int]:
 def run(
     setting: Setting, args: argparse.Namespace, console: Console
 ) -> tuple[list[Figures], list[Parity]]:
-    """All cases, one after another; the first is what the others are compared with."""
+    """All cases, one after another."""
     is_cuda = setting.device.startswith("cuda")
     dtypes = args.dtypes or (["bfloat16", "float32"] if is_cuda else ["float32"])
     cases = [Stock(setting, compiled=False)]
@@ -102,10 +110,13 @@ def run(
             for kernels in (["torch", "triton"] if fused else ["torch"])
             for engine in engines
         ]
+    # The first is what the others are compared with.
+    cases = [case for case in cases if args.case in case.name or case is cases[0]]
     figures, parity = [], []
     with Progress(console=console) as progress:
         for case in cases:
-            count = args.stock_inferences if isinstance(case, Stock) else args.inferences
+            is_slow = isinstance(case, Stock) or (is_cuda and "cuda_graph" not in case.name)
+            count = args.eager_inferences if is_slow else args.inferences
             task = progress.add_task(f"{case.name}: getting ready")
 
             def say(what: str, done: int, total: int, task=task, name=case.name) -> None:
@@ -120,12 +131,12 @@ def run(
     return figures, parity
 
 
-def describe_machine(device: str) -> dict[str, str]:
+def describe(device: str) -> dict[str, str]:
     """On what it was measured."""
     is_cuda = device.startswith("cuda")
     return {
         "device": torch.cuda.get_device_name(device) if is_cuda else "CPU",
-        "cpu": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "cpu": f"{describe_machine()}, torch on {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

@@ -2,8 +2,6 @@
 
 import datetime
 import math
-import os
-import platform
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import matplotlib.pyplot as plt
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.stamps import to_ns
+from cls_vla_ros.tools.machine import describe_machine
 
 UNTRAINED = (
     "The demo's policy has random weights and its CLS head is untrained: the similarity, the "
@@ -91,7 +90,7 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
     return {
         "note": UNTRAINED,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": describe_machine(),
         "device": device,
         "recording": bag.name,
         "events": [

@@ -16,8 +16,6 @@ it, and the joint states are stamped ahead here, so that the oldest is a camera'
 import argparse
 import datetime
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -32,6 +30,7 @@ from rich.progress import track
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.policy_client import PolicyClient
 from cls_vla_ros.node.stamps import to_ns
+from cls_vla_ros.tools.machine import describe_machine
 from cls_vla_ros.tools.node_process import (
     ANSWER_TIMEOUT_S,
     CONFIGURE_TIMEOUT_S,
@@ -91,7 +90,7 @@ def main() -> None:
     best = min(runs, key=lambda figures: figures["added_ms"]["median"])
     report = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": describe_machine(),
         "cameras": f"{args.cameras} of {robot.size[0]} x {robot.size[1]} rgb8 at {args.rate:g} Hz",
         "allowed_ms": ALLOWED_MS,
         "best": best,

@@ -9,8 +9,6 @@ it early, with a report.
 import argparse
 import datetime
 import json
-import os
-import platform
 import signal
 import subprocess
 import sys
@@ -30,6 +28,7 @@ from std_msgs.msg import String
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.connections import OUTPUT_QOS
 from cls_vla_ros.node.policy_client import PolicyClient
+from cls_vla_ros.tools.machine import describe_machine
 from cls_vla_ros.tools.node_process import (
     ANSWER_TIMEOUT_S,
     CONFIGURE_TIMEOUT_S,
@@ -83,7 +82,7 @@ def main() -> None:
     report["problems"] += [failure] if failure else []
     report = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": describe_machine(),
         "cameras": f"{args.cameras} of 480 x 640 rgb8 at {args.rate:g} Hz",
         **report,
     }

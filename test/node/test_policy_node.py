@@ -350,6 +350,7 @@ def test_a_device_that_fails_ends_in_unconfigured_with_the_reason(robot, monkeyp
     robot.wait_until(lambda: robot.node._loop is None, "unconfigured")
     assert robot.node._state_machine.current_state[1] == "unconfigured"
     heard = robot.peer.heard
+    time.sleep(0.3)  # what is on its way
     counts = {name: len(heard[name]) for name in ("action_chunk", "scene_change")}
     until_diagnosed(robot, said)  # it still says so
     assert counts == {name: len(heard[name]) for name in counts}
@@ -579,9 +580,10 @@ def test_prefixes_are_reused_and_it_is_said(make_robot):
     assert messages[5].reuse_rate == pytest.approx(4 / 6)
     assert messages[4].similarity == messages[3].similarity  # the last one evaluated
     until_diagnosed(robot, "'cached prefixes'")
-    values = robot.peer.diagnosis()[1]
-    assert int(values["total reused"]) >= 4
-    assert float(values["cached prefixes [MB]"]) > 0
+    robot.wait_until(
+        lambda: int(robot.peer.diagnosis()[1]["total reused"]) >= 4, "reuses are diagnosed"
+    )
+    assert float(robot.peer.diagnosis()[1]["cached prefixes [MB]"]) > 0
 
 
 def test_the_limits_of_reuse_change_while_running(make_robot):

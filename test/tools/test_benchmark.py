@@ -17,7 +17,7 @@ def report(tmp_path_factory):
             "argv",
             [
                 *("benchmark", "--device", "cpu", "--architecture", "tiny", "--cameras", "2"),
-                *("--picture", "64x48", "--inferences", "8", "--stock-inferences", "8"),
+                *("--picture", "64x48", "--inferences", "8", "--eager-inferences", "8"),
                 *("--dtypes", "float32", "bfloat16", "--profile", "--out", str(out)),
             ],
         )
