@@ -42,7 +42,7 @@ def episodes_of(params_file):
     [
         "std_msgs/msg/Float64MultiArray",
         "sensor_msgs/msg/JointState",
-        "trajectory_msgs/msg/JointTrajectory",
+        pytest.param("trajectory_msgs/msg/JointTrajectory", marks=pytest.mark.slow),
     ],
 )
 def test_the_dataset_holds_what_the_node_sees(make_bag, convert, episodes_of, kind):
