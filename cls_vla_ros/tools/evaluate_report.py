@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -114,6 +115,8 @@ def _replays_table(group: str, ways: dict) -> Table:
     first = next(iter(ways.values()))
     table = Table(
         title=f"Replays of {first['episodes']} {group} episodes",
+        box=SIMPLE_HEAD,  # narrow enough for a terminal of 80 columns
+        padding=(0, 1, 0, 0),
         caption="deviation in units of two noises: median, p95 and p99 of reused chunks, median "
         f"of all, and of those up to {AFTER_CHANGE_S:g} s after a change",
     )
