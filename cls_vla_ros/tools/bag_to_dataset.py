@@ -13,12 +13,11 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from datasets import disable_progress_bars
-from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.utils.constants import ACTION, OBS_STATE
 from rich.console import Console
 
@@ -26,8 +25,12 @@ from cls_vla_ros.node.params_file import parameters_of
 from cls_vla_ros.node.settings import Settings
 from cls_vla_ros.node.share import share
 from cls_vla_ros.tools.bag_episodes import BagEpisode
+from cls_vla_ros.tools.dataset_episodes import dataset_class
 from cls_vla_ros.tools.episodes import ABOUT, Episode, Frame, Reading, Source, frame_period_s
 from cls_vla_ros.tools.progress import progress
+
+if TYPE_CHECKING:
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 NO_ACTION = "no action within observation.max_skew_s after the picture"
 RATE_DIFFERS = 0.02  # of the dataset's fps, which are whole numbers
@@ -54,8 +57,9 @@ def main() -> None:
     """Convert; exit 1 with the reason, and nothing half made, if that is not possible."""
     args = parse_args()
     console = Console()
-    disable_progress_bars()  # those of datasets, one for each episode
     try:
+        dataset_class()  # or say what to install before anything is read
+        disable_progress_bars()
         if args.out.exists():
             raise ValueError(f"{args.out} is there already: choose another --out, or remove it")
         # policy.path is for the node; here it may as well be unset.
@@ -76,6 +80,13 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("bag_to_dataset: stopped; nothing was left behind")
     summarise(done, args, console)
+
+
+def disable_progress_bars() -> None:
+    """Those of the library datasets, one for each episode."""
+    import datasets
+
+    datasets.disable_progress_bars()
 
 
 def parse_args() -> argparse.Namespace:
@@ -156,14 +167,14 @@ def convert(
 
 def _create(
     episode: Episode, settings: Settings, root: Path, args: argparse.Namespace
-) -> LeRobotDataset:
+) -> "LeRobotDataset":
     """An empty dataset for episodes like this one, which is read once for its rate."""
     try:
         period_s = frame_period_s([f.observation.stamp_s for f in episode.frames()])
     except ValueError as error:
         raise ValueError(f"{episode.name}: {error}. {_why(episode.skipped)}") from error
     first = _stored(next(episode.frames()), args.picture_size)
-    return LeRobotDataset.create(
+    return dataset_class().create(
         f"local/{args.out.name}",
         args.fps or round(1 / period_s),
         _features(first, settings),
@@ -173,7 +184,7 @@ def _create(
     )
 
 
-def _add(episode: Episode, dataset: LeRobotDataset, args: argparse.Namespace) -> Converted:
+def _add(episode: Episode, dataset: "LeRobotDataset", args: argparse.Namespace) -> Converted:
     reading, stamps = Reading(), []
     no_action = 0
     for frame in episode.frames(args.fps):

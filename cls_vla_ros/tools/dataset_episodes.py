@@ -4,15 +4,18 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.utils.constants import ACTION, OBS_STATE
 
 from cls_vla_ros.inference import Observation
 from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.tools.bag_episodes import BagEpisode
 from cls_vla_ros.tools.episodes import ABOUT, Episode, Event, Frame, Pace, Source, is_bag
+
+if TYPE_CHECKING:
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 PYAV = "pyav"  # lerobot's way to read videos that needs nothing installed beside it
 
@@ -21,7 +24,7 @@ class DatasetEpisode:
     """One episode; see `Episode`. Its pictures are as large as they were stored."""
 
     def __init__(
-        self, dataset: LeRobotDataset, number: int, about: dict, task: str | None
+        self, dataset: "LeRobotDataset", number: int, about: dict, task: str | None
     ) -> None:
         """Take one out of a dataset.
 
@@ -93,8 +96,23 @@ def open_episodes(paths: Sequence[Path], parameters: Parameters, source: Source)
     return found
 
 
+def dataset_class() -> type["LeRobotDataset"]:
+    """lerobot's, which a robot that only runs policies need not have.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    try:
+        from lerobot.datasets.lerobot_dataset import LeRobotDataset
+    except ImportError as error:
+        raise ValueError(
+            f"datasets need lerobot's extra: pip install 'lerobot[training]==0.6.1' ({error})"
+        ) from error
+    return LeRobotDataset
+
+
 def _of_dataset(root: Path, task: str | None) -> list[Episode]:
-    dataset = LeRobotDataset(f"local/{root.name}", root=root, video_backend=PYAV)
+    dataset = dataset_class()(f"local/{root.name}", root=root, video_backend=PYAV)
     if missing := {OBS_STATE, ACTION} - set(dataset.features):
         raise ValueError(f"the dataset {root} lacks {sorted(missing)}")
     count = dataset.num_episodes

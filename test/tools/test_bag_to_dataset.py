@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -159,3 +160,9 @@ def test_labels_that_are_none_are_named(make_bag, episodes_of, tmp_path):
 def test_what_is_neither_bag_nor_dataset_is_named(episodes_of, tmp_path):
     with pytest.raises(FileNotFoundError, match="neither"):
         episodes_of(tmp_path)
+
+
+def test_without_lerobots_datasets_it_says_what_to_install(make_bag, convert, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lerobot.datasets.lerobot_dataset", None)
+    with pytest.raises(SystemExit, match=r"pip install 'lerobot\[training\]"):
+        convert(make_bag(frames=2))
