@@ -19,7 +19,6 @@ from cls_vla_ros.node.inputs import Inputs
 from cls_vla_ros.node.load_server import load_server
 from cls_vla_ros.node.messages import to_scene_change
 from cls_vla_ros.node.observation_buffer import ObservationBuffer
-from cls_vla_ros.node.parameter_specs import CHECKPOINT
 from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.node.reporter import Reporter
 from cls_vla_ros.node.settings import Settings
@@ -152,8 +151,8 @@ class PolicyNode(LifecycleNode):
             on_time_back=lambda s: self._reset(f"the time jumped back by {s:.3f} s"),
         )
         self._session = self._server.session()
-        self._session.limits = self._declared.reuse_limits(settings.cameras)
-        self._set_threshold(self._declared.get("gate.threshold"))
+        self._session.limits = self._declared.reuse_limits(settings.cameras, self._server.config)
+        self._declared.set_thresholds(self._session, self._server.config)
         inputs = Inputs(self._buffer, self._reporter, settings.state.topic, self._now_ns)
         self._connections = Connections(
             self,
@@ -264,22 +263,18 @@ class PolicyNode(LifecycleNode):
     def _apply_parameters(self, parameters: list[Parameter]) -> None:
         if self._loop is None:
             return
-        self._session.limits = self._declared.reuse_limits(self._settings.cameras)
+        config = self._server.config
+        self._session.limits = self._declared.reuse_limits(self._settings.cameras, config)
         self._buffer.limits = self._declared.observation_limits()
         for parameter in parameters:
             if parameter.name == "rate_hz":
                 self._loop.rate_hz = parameter.value
-            elif parameter.name == "gate.threshold":
-                self._set_threshold(parameter.value)
-            elif parameter.name == "gate.adaptive" and not parameter.value:
-                self._set_threshold(self._declared.get("gate.threshold"))
+            elif parameter.name == "gate.threshold" or (
+                parameter.name == "gate.adaptive" and not parameter.value
+            ):
+                self._declared.set_thresholds(self._session, config)
             elif parameter.name == "task" and (reset := self._loop.set_task(parameter.value)):
                 self._episode_began(f"the task is now {parameter.value!r}", *reset)
-
-    def _set_threshold(self, value: float | str) -> None:
-        config = self._server.config
-        threshold = config.cls_similarity_threshold if value == CHECKPOINT else value
-        self._session.threshold = threshold
 
     # Diagnostics
 

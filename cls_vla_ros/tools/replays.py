@@ -1,0 +1,135 @@
+"""Replays of a recorded episode through PolicyServer, each with its own way to reuse prefixes.
+
+The n-th inference of each replay of an episode has the same noise (`PolicyServer.seed`), so that
+two of them differ by what was reused alone.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cls_vla_ros.inference import Inference, Observation, PolicyServer, ReuseLimits, Session
+
+SESSION = "replay"
+NEVER = ReuseLimits(enabled=False)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One inference of a replay.
+
+    Attributes:
+        stamp_s: of its observation.
+        inference: what it made.
+    """
+
+    stamp_s: float
+    inference: Inference
+
+
+# Prepares the session of a replay, and says the limits of its n-th inference.
+Way = Callable[[Session], Callable[[int], ReuseLimits]]
+
+
+def full(session: Session) -> Callable[[int], ReuseLimits]:
+    """Every prefix is computed."""
+    return lambda n: NEVER
+
+
+def always(cameras: Iterable[str]) -> ReuseLimits:
+    """A prefix lives until the caller ends its life: no age, no guard, no gate.
+
+    Args:
+        cameras: features of all pictures, so that the guard looks at none.
+    """
+    return ReuseLimits(
+        max_age_s=math.inf,
+        max_reuses=10**9,
+        unguarded=frozenset(cameras),
+        allow_untrained=True,
+    )
+
+
+def periodic(reuse: float, cameras: Iterable[str]) -> Way:
+    """A prefix is computed so often that a share `reuse` of the inferences reuses one.
+
+    As evenly as that goes; gate and guard have no say.
+
+    Args:
+        reuse: in [0, 1).
+        cameras: features of all pictures.
+    """
+
+    def way(session: Session) -> Callable[[int], ReuseLimits]:
+        session.threshold = -1.0
+        computed = 1 - reuse
+
+        def limits(n: int) -> ReuseLimits:
+            due = math.floor(n * computed + 1e-9) > math.floor((n - 1) * computed + 1e-9)
+            return NEVER if n == 0 or due else always(cameras)
+
+        return limits
+
+    return way
+
+
+def blocks(period: int, phase: int, cameras: Iterable[str]) -> Way:
+    """A prefix is computed at every `period`-th inference, and lives until the next.
+
+    Args:
+        period: in inferences.
+        phase: how many of the first period are left out.
+        cameras: features of all pictures.
+    """
+
+    def way(session: Session) -> Callable[[int], ReuseLimits]:
+        session.threshold = -1.0
+        return lambda n: NEVER if n == 0 or (n + phase) % period == 0 else always(cameras)
+
+    return way
+
+
+def replay(
+    server: PolicyServer, observations: Iterable[Observation], way: Way, seed: int
+) -> list[Step]:
+    """Infer on each observation, in an episode of its own.
+
+    Args:
+        server: of the policy.
+        observations: of one episode, in order.
+        way: how prefixes are reused.
+        seed: of the noise.
+    """
+    server.remove_session(SESSION)
+    session = server.session(SESSION)
+    limits = way(session)
+    server.seed(seed)
+    steps = []
+    for n, observation in enumerate(observations):
+        session.limits = limits(n)
+        steps.append(Step(observation.stamp_s, server.infer(observation, SESSION)))
+    return steps
+
+
+def chunks(steps: list[Step]) -> np.ndarray:
+    """The actions of each inference, (F, T, A), in the policy's units."""
+    return np.array([step.inference.actions for step in steps])
+
+
+def spread(actions: np.ndarray) -> np.ndarray:
+    """Standard deviation of each action value, (A,), of any (..., A); 1 where it is constant."""
+    found = actions.reshape(-1, actions.shape[-1]).std(0)
+    return np.where(found > 1e-6, found, 1.0)
+
+
+def deviations(actions: np.ndarray, reference: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """How far chunks are from others: root mean square over steps and values, (F,).
+
+    Args:
+        actions: (F, T, A).
+        reference: likewise.
+        scale: (A,), what one is for each action value.
+    """
+    return np.sqrt((((actions - reference) / scale) ** 2).mean((1, 2)))
