@@ -77,6 +77,11 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
         metavar="FRAMES",
         help="end so many frames after the task is done (default: never before --frames)",
     )
+    parser.add_argument(
+        "--only-successful",
+        action="store_true",
+        help="leave out the episodes in which the expert fails",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parsed = parser.parse_args(args)
     if parsed.jobs < 1:
@@ -88,6 +93,7 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
             parsed.action_noise,
             parsed.random_start,
             parsed.after_success,
+            parsed.only_successful,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -111,7 +117,7 @@ def main() -> None:
         there = len(seeds) * len(args.tasks) - len(missing)
         Console().print(f"{there} episodes are in {args.out}, {len(missing)} to record")
         failed = sum(
-            labels["success_frame"] is None
+            labels is None or labels["success_frame"] is None
             for labels in run_all(record_episode, missing, args.jobs, "recording", told)
         )
     except (ModuleNotFoundError, OSError, RuntimeError, ValueError) as error:
@@ -122,8 +128,10 @@ def main() -> None:
         Console().print(f"the expert did not do the task in {failed} of {len(missing)} episodes")
 
 
-def told(labels: dict) -> str:
+def told(labels: dict | None) -> str:
     """One line on an episode."""
+    if labels is None:
+        return "left out: the expert failed"
     done = labels["success_frame"]
     return (
         f"{labels['task']} {labels['seed']}: {labels['frames']} frames, "

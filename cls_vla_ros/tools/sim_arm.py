@@ -82,9 +82,9 @@ class SimArm:
         return self._data.qvel[self._qvel].astype(np.float64)
 
     def expert_action(self) -> np.ndarray:
-        """What Meta-World's expert would do now: (4,) float64 dx dy dz grip in [-1, 1]."""
+        """What Meta-World's expert would do now: (4,) float32 dx dy dz grip in [-1, 1]."""
         seen = self._seen.copy()  # the door's expert writes into it
-        return np.clip(self._expert.get_action(seen), -1.0, 1.0).astype(np.float64)
+        return np.clip(self._expert.get_action(seen), -1.0, 1.0)
 
     def step(self, action: np.ndarray) -> bool:
         """Do it for one step.

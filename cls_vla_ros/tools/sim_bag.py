@@ -102,7 +102,7 @@ class SimBag:
             effort=np.zeros(0),
         )
         layout = self._types["std_msgs/msg/MultiArrayLayout"](dim=[], data_offset=0)
-        self._put(EXPERT_ACTION, stamp_ns, layout=layout, data=action)
+        self._put(EXPERT_ACTION, stamp_ns, layout=layout, data=action.astype(np.float64))
 
     def _put(self, topic: str, stamp_ns: int, **fields) -> None:
         message = self._types[TOPICS[topic]](**fields)

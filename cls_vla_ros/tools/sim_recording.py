@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cls_vla_ros.tools.sim_bag import SimBag
 from cls_vla_ros.tools.sim_events import (
     Disturbance,
     ObjectMoved,
+    Pictures,
     labels_of,
     random_disturbances,
     standard_disturbances,
@@ -37,6 +39,7 @@ class HowToRecord:
             2017), so that a policy sees how to come back from its own errors.
         random_start: whether the arm is somewhere else when the recording begins.
         after_success: frames that are recorded after the task is done; None for all.
+        only_successful: whether episodes in which the expert fails are left out.
     """
 
     frames: int = 120
@@ -44,6 +47,7 @@ class HowToRecord:
     action_noise: float = 0.0
     random_start: bool = False
     after_success: int | None = None
+    only_successful: bool = False
 
     def __post_init__(self) -> None:
         room = MAX_STEPS // STEPS_PER_FRAME - (START_STEPS if self.random_start else 0)
@@ -61,6 +65,12 @@ class HowToRecord:
         if self.events == "standard":
             return standard_disturbances(self.frames)
         return random_disturbances(random, self.frames) if self.events == "random" else []
+
+    def is_over(self, frame: int, success_frame: int | None) -> bool:
+        """Whether the episode ends before `frame`."""
+        if success_frame is None or self.after_success is None:
+            return False
+        return frame > success_frame + self.after_success
 
 
 class ActionNoise:
@@ -85,7 +95,8 @@ class ActionNoise:
         """What is executed for a wanted action, (4,): the gripper's value stays as it is."""
         fresh = self._sigma * np.sqrt(1 - self._kept**2) * self._random.normal(size=3)
         self._value = self._kept * self._value + fresh
-        return np.clip(action + np.append(self._value, 0.0), -1.0, 1.0)
+        noisy = np.clip(action + np.append(self._value, 0.0), -1.0, 1.0)
+        return noisy.astype(action.dtype)
 
 
 def bag_name(task: str, seed: int, how: HowToRecord) -> str:
@@ -104,8 +115,9 @@ def is_recorded(bag: Path, how: HowToRecord) -> bool:
     """
     if not bag.is_dir():
         return False
-    recorded = json.loads(labels_file(bag).read_text()).get("recorded_with")
-    if recorded != asdict(how):
+    recorded = json.loads(labels_file(bag).read_text()).get("recorded_with", {})
+    # Options that came later do what their defaults say.
+    if asdict(HowToRecord()) | recorded != asdict(how):
         raise ValueError(
             f"{bag} was recorded with {recorded}, not with {asdict(how)}: remove it, or record "
             "into another folder"
@@ -113,7 +125,7 @@ def is_recorded(bag: Path, how: HowToRecord) -> bool:
     return True
 
 
-def record_episode(folder: Path, task: str, seed: int, how: HowToRecord) -> dict:
+def record_episode(folder: Path, task: str, seed: int, how: HowToRecord) -> dict | None:
     """Record it; it appears whole or not at all.
 
     Args:
@@ -123,12 +135,15 @@ def record_episode(folder: Path, task: str, seed: int, how: HowToRecord) -> dict
         how: everything else.
 
     Returns:
-        The labels.
+        The labels; None if only successful episodes are wanted and this one is not.
     """
+    if how.only_successful and Take(task, seed, how).play()["success_frame"] is None:
+        return None  # known without rendering, in a twentieth of the time
     name = bag_name(task, seed, how)
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
     try:
-        labels = _record(unfinished / name, task, seed, how)
+        with SimBag(unfinished / name) as bag:
+            labels = Take(task, seed, how).play(bag)
         labels_file(unfinished / name).write_text(json.dumps(labels, indent=1) + "\n")
         # The bag last: where it is, everything is.
         os.rename(labels_file(unfinished / name), labels_file(folder / name))
@@ -138,48 +153,69 @@ def record_episode(folder: Path, task: str, seed: int, how: HowToRecord) -> dict
     return labels
 
 
-def _record(path: Path, task: str, seed: int, how: HowToRecord) -> dict:
-    from cls_vla_ros.tools.sim_arm import SimArm  # needs the simulator
-    from cls_vla_ros.tools.sim_bag import SimBag
+class Take:
+    """The expert does a task once. The same arguments are the same take."""
 
-    # Not the simulator's own stream: the object's place must not depend on the disturbances.
-    random = np.random.default_rng([seed, sorted(TASKS).index(task)])
-    disturbances = how.disturbances(random)
-    moves = {d.frame: d for d in disturbances if isinstance(d, ObjectMoved)}
-    arm = SimArm(task, seed)
-    if how.random_start:
-        start_elsewhere(arm, random)
-    noise = ActionNoise(random, how.action_noise, arm.step_s)
-    success_frame = None
-    frame = 0
-    with SimBag(path) as bag:
-        while frame < how.frames and not _is_over(frame, success_frame, how):
+    def __init__(self, task: str, seed: int, how: HowToRecord) -> None:
+        """Set the scene.
+
+        Args:
+            task: of TASKS.
+            seed: of the object's place and of all that is random in `how`.
+            how: everything else.
+        """
+        from cls_vla_ros.tools.sim_arm import SimArm  # only here: it needs the simulator
+
+        self._task, self._seed, self._how = task, seed, how
+        # Not the simulator's own stream: the object's place must not depend on the disturbances.
+        random = np.random.default_rng([seed, sorted(TASKS).index(task)])
+        self._disturbances = how.disturbances(random)
+        self._arm = SimArm(task, seed)
+        if how.random_start:
+            start_elsewhere(self._arm, random)
+        self._noise = ActionNoise(random, how.action_noise, self._arm.step_s)
+
+    def play(self, bag: SimBag | None = None) -> dict:
+        """Do it.
+
+        Args:
+            bag: what it is recorded in; without one nothing is rendered.
+
+        Returns:
+            The labels.
+        """
+        arm, how, frame, success_frame = self._arm, self._how, 0, None
+        while frame < how.frames and not how.is_over(frame, success_frame):
             stamp_ns = frame_stamp_ns(frame, arm.step_s)
-            if frame in moves:
-                arm.move_object(moves[frame].dx_m, moves[frame].dy_m)
-            pictures = arm.pictures()
-            for disturbance in disturbances:
-                pictures = disturbance.change(pictures, frame)
-            bag.add_pictures(stamp_ns, pictures)
+            self._disturb(frame)
+            if bag:
+                bag.add_pictures(stamp_ns, self._pictures(frame))
             for step in range(STEPS_PER_FRAME):
                 action = arm.expert_action()
-                step_ns = stamp_ns + int(step * arm.step_s * 1e9)
-                bag.add_step(step_ns, arm.positions, arm.velocities, action)
-                arm.step(noise(action))
+                if bag:
+                    step_ns = stamp_ns + int(step * arm.step_s * 1e9)
+                    bag.add_step(step_ns, arm.positions, arm.velocities, action)
+                arm.step(self._noise(action))
             if arm.succeeded and success_frame is None:
                 success_frame = frame
             frame += 1
-    return labels_of(task, seed, frame, arm.step_s, disturbances) | {
-        "instruction": TASKS[task].instruction,
-        "success_frame": success_frame,
-        "recorded_with": asdict(how),
-    }
+        labels = labels_of(self._task, self._seed, frame, arm.step_s, self._disturbances)
+        return labels | {
+            "instruction": TASKS[self._task].instruction,
+            "success_frame": success_frame,
+            "recorded_with": asdict(how),
+        }
 
+    def _disturb(self, frame: int) -> None:
+        for disturbance in self._disturbances:
+            if isinstance(disturbance, ObjectMoved) and disturbance.frame == frame:
+                self._arm.move_object(disturbance.dx_m, disturbance.dy_m)
 
-def _is_over(frame: int, success_frame: int | None, how: HowToRecord) -> bool:
-    if success_frame is None or how.after_success is None:
-        return False
-    return frame > success_frame + how.after_success
+    def _pictures(self, frame: int) -> Pictures:
+        pictures = self._arm.pictures()
+        for disturbance in self._disturbances:
+            pictures = disturbance.change(pictures, frame)
+        return pictures
 
 
 def start_elsewhere(arm, random: np.random.Generator) -> None:
