@@ -6,7 +6,8 @@ from cls_vla_ros.inference.observation import Observation
 from cls_vla_ros.inference.policy_server import PolicyServer
 from cls_vla_ros.inference.reasons import Reason
 from cls_vla_ros.inference.result import Inference, batch_mean
-from cls_vla_ros.inference.session import ReuseLimits, Session
+from cls_vla_ros.inference.reuse_limits import ReuseLimits
+from cls_vla_ros.inference.session import Session
 from cls_vla_ros.inference.statistics import Statistics
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, GateDecision, SceneGate
 

@@ -17,6 +17,7 @@ from cls_vla_ros.inference.job import Job, discard_used_prefixes
 from cls_vla_ros.inference.observation import Observation, check_observation
 from cls_vla_ros.inference.preprocessing import Preprocessor
 from cls_vla_ros.inference.result import Inference
+from cls_vla_ros.inference.reuse_limits import ReuseLimits
 from cls_vla_ros.inference.session import Seen, Session
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
@@ -63,12 +64,9 @@ class PolicyServer:
         self._postprocessor = postprocessor
         self.engine = make_engine(policy, engine, dtype, self.preprocess.max_tokens, kernels)
         self._noise = torch.Generator()  # on the CPU, so that a seed means the same everywhere
-        if seed is None:
-            self._noise.seed()
-        else:
-            self._noise.manual_seed(seed)
         self._first_episode = episode
         self._inference_lock = threading.Lock()
+        self.seed(seed)
         self._sessions: dict[str, Session] = {}
         self._sessions_lock = threading.Lock()
         self._processors_know: tuple[Session, int] | None = None  # whose episode they have seen
@@ -78,13 +76,25 @@ class PolicyServer:
         config = self.config
         with self._sessions_lock:
             if name not in self._sessions:
-                self._sessions[name] = Session(
+                session = Session(
                     config.cls_similarity_threshold,
                     self._first_episode,
                     has_gate=config.use_cls_head,
                     is_trained=config.cls_head_trained,
+                    by_interval=config.cls_thresholds,
                 )
+                session.limits = ReuseLimits.of_checkpoint(config)
+                self._sessions[name] = session
             return self._sessions[name]
+
+    def seed(self, seed: int | None) -> None:
+        """Begin the denoising noise anew: the n-th inference after it has the same each time.
+
+        Args:
+            seed: of the noise; None draws another one every time.
+        """
+        with self._inference_lock:
+            self._noise.manual_seed(torch.Generator().seed() if seed is None else seed)
 
     def reset(self, session: str = DEFAULT) -> int:
         """Forget a session's episode: CLS history, cached prefixes, its statistics.

@@ -1,6 +1,7 @@
 """One robot's episode: CLS history, cached prefixes, statistics, and the rules of reuse."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,34 +12,9 @@ from cls_vla_ros.inference.frame_guard import Thumbnail, is_frozen, look
 from cls_vla_ros.inference.handover import Chunk, Handover
 from cls_vla_ros.inference.prefix_cache import PrefixCache, PrefixCacheQueue
 from cls_vla_ros.inference.reasons import Reason
+from cls_vla_ros.inference.reuse_limits import ReuseLimits
 from cls_vla_ros.inference.statistics import Statistics
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
-
-
-@dataclass(frozen=True)
-class ReuseLimits:
-    """When a cached prefix may be used again, and how the gate decides.
-
-    Attributes:
-        enabled: whether at all.
-        max_age_s: how old a prefix may be, in seconds of ROS time.
-        max_reuses: how often in a row; then the prefix is computed, and the gate looks again.
-        guard_threshold: difference of a picture above which the frame guard refuses.
-        unguarded: pictures that the frame guard leaves out, by feature name: those of cameras that
-            move with the arm, whose pictures always change.
-        guard_frozen: whether a picture with the same bytes as the one before it is refused.
-        allow_untrained: whether an untrained CLS head may open the gate.
-        adaptive: whether the threshold follows the hit rate.
-    """
-
-    enabled: bool = True
-    max_age_s: float = 1.0
-    max_reuses: int = 4
-    guard_threshold: float = 0.25
-    unguarded: frozenset[str] = frozenset()
-    guard_frozen: bool = True
-    allow_untrained: bool = False
-    adaptive: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +40,13 @@ class Session:
     """Thread-safe: each method holds the session's lock for a moment."""
 
     def __init__(
-        self, threshold: float, episode: int, *, has_gate: bool, is_trained: bool
+        self,
+        threshold: float,
+        episode: int,
+        *,
+        has_gate: bool,
+        is_trained: bool,
+        by_interval: Sequence[Sequence[float]] = (),
     ) -> None:
         """Start an episode without history.
 
@@ -73,11 +55,12 @@ class Session:
             episode: its number.
             has_gate: whether the policy has a CLS head.
             is_trained: whether that was trained.
+            by_interval: thresholds by the time since the previous full inference, see `SceneGate`.
         """
         self.limits = ReuseLimits()
         self.total = Statistics()
         self._lock = threading.Lock()
-        self._gate = SceneGate(threshold)
+        self._gate = SceneGate(threshold, by_interval)
         self._adaptive = AdaptiveThreshold()
         self._has_gate, self._is_trained = has_gate, is_trained
         self._begin(episode)
@@ -85,6 +68,7 @@ class Session:
     def _begin(self, episode: int) -> None:
         self._episode = episode
         self._gate.reset()
+        self._computed_s: float | None = None  # stamp of the observation that is the history
         self._queue = PrefixCacheQueue()
         self._why_empty = Reason.NO_HISTORY
         self._in_a_row = 0
@@ -99,12 +83,24 @@ class Session:
 
     @property
     def threshold(self) -> float:
+        """The gate's single one; a decision has the one that was in force."""
         return self._gate.threshold
 
     @threshold.setter
     def threshold(self, value: float | str) -> None:
+        self.set_thresholds(value)
+
+    @property
+    def thresholds_by_interval(self) -> tuple[tuple[float, float], ...]:
+        """The gate's, see `SceneGate.by_interval`."""
+        return self._gate.by_interval
+
+    def set_thresholds(
+        self, threshold: float | str, by_interval: Sequence[Sequence[float]] = ()
+    ) -> None:
+        """Set the gate's thresholds, see `SceneGate.use`; what was adapted is forgotten."""
         with self._lock:
-            self._gate.threshold = value
+            self._gate.use(threshold, by_interval)
             self._adaptive.reset()
 
     @property
@@ -236,7 +232,9 @@ class Session:
                 if is_present:
                     self._count(reason)
                 return None
-            decision = self._gate.evaluate(prefix.obs_cls_out)
+            before_s = self._computed_s
+            interval_s = None if before_s is None else seen.stamp_s - before_s
+            decision = self._gate.evaluate(prefix.obs_cls_out, interval_s)
             if is_present:
                 self._keep(prefix, seen, decision)
                 self._count(reason)
@@ -244,6 +242,7 @@ class Session:
 
     def _keep(self, prefix: EncodedPrefix, seen: Seen, decision: GateDecision) -> None:
         self._gate.commit(prefix.obs_cls_out)
+        self._computed_s = seen.stamp_s
         self._last_decision = decision
         self._in_a_row = 0
         for statistics in (self.statistics, self.total):
@@ -254,9 +253,7 @@ class Session:
         else:
             self._empty(Reason.SCENE_CHANGED)
         if self.limits.adaptive and decision.has_history:
-            self._gate.threshold = self._adaptive.adjust(
-                decision.should_cache, self._gate.threshold
-            )
+            self._gate.shift_to(self._adaptive.adjust(decision.should_cache, self._gate.threshold))
 
     def _count(self, reason: Reason) -> None:
         for statistics in (self.statistics, self.total):

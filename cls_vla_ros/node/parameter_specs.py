@@ -6,19 +6,37 @@ The table in the README is printed from here: `python -m cls_vla_ros.node.parame
 from rclpy.parameter import Parameter
 
 from cls_vla_ros.engine import DTYPES, ENGINES
+from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.node.action_specs import ACTION_SPECS, DOUBLES, PERCENT, STRINGS
 from cls_vla_ros.node.joints import UNITS
 from cls_vla_ros.node.settings import RELIABILITIES
 from cls_vla_ros.node.spec import Spec, Value
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
 
-CHECKPOINT = "checkpoint"  # gate.threshold: what the checkpoint's configuration says
+CHECKPOINT = "checkpoint"  # what the checkpoint's configuration says
+DEFAULTS = ReuseLimits()
 
 
 def check_threshold(value: Value) -> None:
     """Raises ValueError unless it is a number in [-1, 1], a preset, or 'checkpoint'."""
     if value != CHECKPOINT:
         parse_threshold(value)
+
+
+def check_max_age(value: Value) -> None:
+    """Raises ValueError unless it is a number in [0, 3600], or 'checkpoint'."""
+    _check_limit(value, (int, float), 3600)
+
+
+def check_max_reuses(value: Value) -> None:
+    """Raises ValueError unless it is a whole number in [0, 1000], or 'checkpoint'."""
+    _check_limit(value, int, 1000)
+
+
+def _check_limit(value: Value, kind: type | tuple[type, ...], largest: int) -> None:
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if value != CHECKPOINT and not (is_number and 0 <= value <= largest):
+        raise ValueError(f"expected a number in [0, {largest}] or '{CHECKPOINT}', got {value!r}")
 
 
 PRESETS = ", ".join(f"{name} ({value:g})" for name, value in THRESHOLD_PRESETS.items())
@@ -114,7 +132,8 @@ SPECS = (
         "gate.threshold",
         CHECKPOINT,
         "similarity above which the scene is as predicted: a number in [-1, 1], a "
-        f"preset ({PRESETS}), or '{CHECKPOINT}' for the checkpoint's own. Higher is stricter",
+        f"preset ({PRESETS}), or '{CHECKPOINT}' for the checkpoint's own, which calibration may "
+        "have set for each interval between full inferences. Higher is stricter",
         live=True,
         check=check_threshold,
     ),
@@ -128,7 +147,7 @@ SPECS = (
         "gate.adaptive",
         False,
         "whether the threshold follows the hit rate, to keep it in [0.3, 0.8]; it stays in "
-        "[0.2, 0.8]",
+        "[0.2, 0.8]. Thresholds by interval move by as much as the checkpoint's single one",
         live=True,
     ),
     Spec(
@@ -139,17 +158,19 @@ SPECS = (
     ),
     Spec(
         "cache.max_age_s",
-        1.0,
-        "how old a reused prefix may be, in seconds",
-        limits=(0.0, 3600.0),
+        CHECKPOINT,
+        f"how old a reused prefix may be, in seconds, in [0, 3600]; or '{CHECKPOINT}': what "
+        f"calibration found, {DEFAULTS.max_age_s:g} without it",
         live=True,
+        check=check_max_age,
     ),
     Spec(
         "cache.max_reuses",
-        4,
-        "how often in a row a prefix is reused before the gate looks again",
-        limits=(0, 1000),
+        CHECKPOINT,
+        f"how often in a row a prefix is reused before the gate looks again, in [0, 1000]; or "
+        f"'{CHECKPOINT}': what calibration found, {DEFAULTS.max_reuses} without it",
         live=True,
+        check=check_max_reuses,
     ),
     Spec(
         "cache.guard_threshold",

@@ -7,9 +7,9 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from cls_vla_ros.inference import ReuseLimits
+from cls_vla_ros.inference import ReuseLimits, Session
 from cls_vla_ros.node.observation_buffer import ObservationLimits
-from cls_vla_ros.node.parameter_specs import CAMERA_SPECS, SPECS
+from cls_vla_ros.node.parameter_specs import CAMERA_SPECS, CHECKPOINT, SPECS
 from cls_vla_ros.node.settings import (
     ActionSettings,
     CameraSettings,
@@ -19,6 +19,7 @@ from cls_vla_ros.node.settings import (
     StateSettings,
 )
 from cls_vla_ros.node.spec import Spec, Value
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 
 
 class Parameters:
@@ -114,22 +115,37 @@ class Parameters:
             execution=ExecutionSettings(**self._group("execution", ExecutionSettings)),
         )
 
-    def reuse_limits(self, cameras: list[CameraSettings]) -> ReuseLimits:
+    def reuse_limits(self, cameras: list[CameraSettings], config: CLSSmolVLAConfig) -> ReuseLimits:
         """What the parameters say of reuse now.
 
         Args:
             cameras: from `read`.
+            config: of the policy, for what they leave to the checkpoint.
         """
-        return ReuseLimits(
-            enabled=self.get("cache.enabled"),
-            max_age_s=self.get("cache.max_age_s"),
-            max_reuses=self.get("cache.max_reuses"),
-            guard_threshold=self.get("cache.guard_threshold"),
+        limits = {
+            name: self.get(f"cache.{name}")
+            for name in ("enabled", "max_age_s", "max_reuses", "guard_threshold", "guard_frozen")
+        }
+        return replace(
+            ReuseLimits.of_checkpoint(config),
             unguarded=frozenset(camera.feature for camera in cameras if not camera.guard),
-            guard_frozen=self.get("cache.guard_frozen"),
             allow_untrained=self.get("gate.allow_untrained"),
             adaptive=self.get("gate.adaptive"),
+            **{name: value for name, value in limits.items() if value != CHECKPOINT},
         )
+
+    def set_thresholds(self, session: Session, config: CLSSmolVLAConfig) -> None:
+        """Give a session the thresholds that gate.threshold says.
+
+        Args:
+            session: of the policy.
+            config: likewise.
+        """
+        value = self.get("gate.threshold")
+        if value == CHECKPOINT:
+            session.set_thresholds(config.cls_similarity_threshold, config.cls_thresholds)
+        else:
+            session.threshold = value
 
     def observation_limits(self) -> ObservationLimits:
         """What the parameters say of observations now."""

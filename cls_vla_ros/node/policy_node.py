@@ -19,7 +19,6 @@ from cls_vla_ros.node.inputs import Inputs
 from cls_vla_ros.node.load_server import load_server
 from cls_vla_ros.node.messages import to_scene_change
 from cls_vla_ros.node.observation_buffer import ObservationBuffer
-from cls_vla_ros.node.parameter_specs import CHECKPOINT
 from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.node.reporter import Reporter
 from cls_vla_ros.node.settings import Settings
@@ -142,8 +141,8 @@ class PolicyNode(LifecycleNode):
             on_device_failed=self._on_device_failed,
         )
         self._session = self._server.session()
-        self._session.limits = self._declared.reuse_limits(settings.cameras)
-        self._set_threshold(self._declared.get("gate.threshold"))
+        self._session.limits = self._declared.reuse_limits(settings.cameras, self._server.config)
+        self._declared.set_thresholds(self._session, self._server.config)
         inputs = Inputs(self._buffer, self._reporter, settings.state.topic, self._now_ns)
         self._connections = Connections(
             self,
@@ -253,24 +252,20 @@ class PolicyNode(LifecycleNode):
     def _apply_parameters(self, parameters: list[Parameter]) -> None:
         if self._loop is None:
             return
-        self._session.limits = self._declared.reuse_limits(self._settings.cameras)
+        config = self._server.config
+        self._session.limits = self._declared.reuse_limits(self._settings.cameras, config)
         self._buffer.limits = self._declared.observation_limits()
         for parameter in parameters:
             if parameter.name == "rate_hz":
                 self._loop.rate_hz = parameter.value
-            elif parameter.name == "gate.threshold":
-                self._set_threshold(parameter.value)
-            elif parameter.name == "gate.adaptive" and not parameter.value:
-                self._set_threshold(self._declared.get("gate.threshold"))
+            elif parameter.name == "gate.threshold" or (
+                parameter.name == "gate.adaptive" and not parameter.value
+            ):
+                self._declared.set_thresholds(self._session, config)
             elif parameter.name == "task" and (reset := self._loop.set_task(parameter.value)):
                 cause = f"the task is now {parameter.value!r}"
                 self._reporter.episode_ended(cause, *reset)
                 self._output.flush(cause)
-
-    def _set_threshold(self, value: float | str) -> None:
-        config = self._server.config
-        threshold = config.cls_similarity_threshold if value == CHECKPOINT else value
-        self._session.threshold = threshold
 
     # Diagnostics
 

@@ -1,11 +1,12 @@
 """Configuration of the policy type `cls_smolvla`: SmolVLA's, and the CLS head's."""
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, field, fields
 
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
-from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
+from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_rows, parse_threshold
 
 CLS_ATTENTION = ("bidirectional", "readout")
 
@@ -28,6 +29,14 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             so any fine-tuned SmolVLA can be given a gate.
         cls_head_trained: whether the CLS tokens were trained with a CLS objective. Without that
             the similarity is noise; the node says so, and does not rest a decision on it.
+        cls_thresholds: rows [interval_s, threshold], sorted by interval: the threshold for the
+            time since the previous full inference, in seconds, as `calibrate` found them. Empty:
+            cls_similarity_threshold for all.
+        cls_max_age_s: how old a reused prefix may be, in seconds, likewise; None: the runtime's
+            default.
+        cls_max_reuses: how often in a row one may be reused, likewise.
+        cls_episodes_trained_on: `provenance.fingerprint` of each, so that nobody calibrates or
+            judges on them unawares.
     """
 
     use_cls_head: bool = True
@@ -35,6 +44,10 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     cls_similarity_threshold: float = THRESHOLD_PRESETS["balanced"]
     cls_attention: str = "bidirectional"
     cls_head_trained: bool = False
+    cls_thresholds: list[list[float]] = field(default_factory=list)
+    cls_max_age_s: float | None = None
+    cls_max_reuses: int | None = None
+    cls_episodes_trained_on: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,6 +68,14 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             self.cls_similarity_threshold = parse_threshold(self.cls_similarity_threshold)
         except ValueError as error:
             raise ValueError(f"cls_similarity_threshold: {error}") from error
+        try:
+            parse_rows(self.cls_thresholds)
+        except ValueError as error:
+            raise ValueError(f"cls_thresholds: {error}") from error
+        for name in ("cls_max_age_s", "cls_max_reuses"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be at least 0, or null; got {value}")
 
     @classmethod
     def from_stock(cls, stock: SmolVLAConfig) -> "CLSSmolVLAConfig":

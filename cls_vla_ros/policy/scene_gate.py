@@ -1,12 +1,15 @@
 """The gate: is the scene as the previous full inference predicted?
 
 Token 0 of the CLS head is what is seen now, token 1 is a prediction. The gate takes the cosine of
-token 0 now and token 1 of the previous full inference, and compares it with a threshold.
+token 0 now and token 1 of the previous full inference, and compares it with a threshold: a single
+one, or the one that calibration found for the time between the two.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -49,25 +52,68 @@ class SceneGate:
     locks.
     """
 
-    def __init__(self, threshold: float = THRESHOLD_PRESETS["balanced"]) -> None:
+    def __init__(
+        self,
+        threshold: float | str = THRESHOLD_PRESETS["balanced"],
+        by_interval: Sequence[Sequence[float]] = (),
+    ) -> None:
         """Start without history.
 
         Args:
             threshold: a number in [-1, 1], or the name of a preset.
+            by_interval: see `use`.
 
         Raises:
-            ValueError: neither of the two.
+            ValueError: they are not as they should be.
         """
-        self.threshold = threshold
+        self.use(threshold, by_interval)
         self._predicted: Tensor | None = None  # (B, H)
+
+    def use(self, threshold: float | str, by_interval: Sequence[Sequence[float]] = ()) -> None:
+        """Set the thresholds.
+
+        Args:
+            threshold: where `by_interval` is empty, or the time between two inferences unknown.
+            by_interval: rows [interval_s, threshold], sorted by interval: the threshold for the
+                time since the previous full inference. Between rows it is interpolated, beyond
+                the first and the last it is theirs.
+
+        Raises:
+            ValueError: a threshold is no number in [-1, 1] (`threshold` may be a preset's name),
+                or the rows are not as above. The old thresholds stay.
+        """
+        rows, single = parse_rows(by_interval), parse_threshold(threshold)
+        self._threshold = self._given = single
+        self._by_interval = rows
 
     @property
     def threshold(self) -> float:
+        """The single one. Setting it overrides those by interval."""
         return self._threshold
 
     @threshold.setter
     def threshold(self, value: float | str) -> None:
-        self._threshold = parse_threshold(value)
+        self.use(value)
+
+    @property
+    def by_interval(self) -> tuple[tuple[float, float], ...]:
+        """Those by interval, [interval_s, threshold] each, as they are now; empty for none."""
+        return tuple((at_s, self.threshold_at(at_s)) for at_s, _ in self._by_interval)
+
+    def shift_to(self, threshold: float) -> None:
+        """Move the single threshold, and those by interval by as much.
+
+        Raises:
+            ValueError: not in [-1, 1].
+        """
+        self._threshold = parse_threshold(threshold)
+
+    def threshold_at(self, interval_s: float | None) -> float:
+        """The threshold for a time since the previous full inference, in seconds."""
+        if interval_s is None or not self._by_interval:
+            return self._threshold
+        found = float(np.interp(interval_s, *zip(*self._by_interval, strict=True)))
+        return min(max(found + (self._threshold - self._given), -1.0), 1.0)
 
     @property
     def has_history(self) -> bool:
@@ -77,11 +123,13 @@ class SceneGate:
         """Forget the history: the next evaluation has nothing to compare with."""
         self._predicted = None
 
-    def evaluate(self, obs_cls_out: Tensor) -> GateDecision:
+    def evaluate(self, obs_cls_out: Tensor, interval_s: float | None = None) -> GateDecision:
         """Compare what is seen now with what the previous full inference predicted.
 
         Args:
             obs_cls_out: (B, N >= 2, H), the prefix transformer's output at the CLS tokens.
+            interval_s: time since that inference's observation, in seconds; None where there is
+                no clock.
 
         Raises:
             ValueError: wrong shape, NaN or infinity, or another batch size or width than the
@@ -114,9 +162,8 @@ class SceneGate:
         )  # (B,)
         per_sample = tuple(similarity.tolist())
         mean = math.fsum(per_sample) / batch_size
-        return GateDecision(
-            mean, per_sample, self.threshold, True, should_cache=mean > self.threshold
-        )
+        threshold = self.threshold_at(interval_s)
+        return GateDecision(mean, per_sample, threshold, True, should_cache=mean > threshold)
 
     def commit(self, obs_cls_out: Tensor) -> None:
         """Make this full inference the history that the next one is compared with."""
@@ -141,3 +188,25 @@ def parse_threshold(value: float | str) -> float:
             f"a similarity threshold is a number in [-1, 1], the range of a cosine; got {value!r}"
         )
     return float(value)
+
+
+def parse_rows(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    """Thresholds by interval, as a checkpoint's `cls_thresholds` has them.
+
+    Args:
+        rows: [interval_s, threshold] each, sorted by interval; none at all is fine.
+
+    Raises:
+        ValueError: they are not; the text names the row.
+    """
+    parsed: list[tuple[float, float]] = []
+    for row in rows:
+        if isinstance(row, str) or len(row) != 2:
+            raise ValueError(f"expected rows [interval in seconds, threshold], got {row!r}")
+        interval_s = float(row[0])
+        if not (parsed[-1][0] if parsed else 0.0) < interval_s < math.inf:
+            raise ValueError(
+                f"the intervals must be above 0 s and ascending, got {[r[0] for r in rows]}"
+            )
+        parsed.append((interval_s, parse_threshold(row[1])))
+    return tuple(parsed)

@@ -14,7 +14,8 @@ from cls_vla_ros.engine import EncodedPrefix
 from cls_vla_ros.inference.frame_guard import Thumbnail
 from cls_vla_ros.inference.prefix_cache import MAX_ENTRIES, PrefixCache, PrefixCacheQueue
 from cls_vla_ros.inference.reasons import Reason
-from cls_vla_ros.inference.session import ReuseLimits, Seen, Session
+from cls_vla_ros.inference.reuse_limits import ReuseLimits
+from cls_vla_ros.inference.session import Seen, Session
 
 CAMERAS = frozenset({"a", "b"})
 
@@ -209,6 +210,31 @@ def test_the_adaptive_threshold_is_the_gates(monkeypatch):
         decision = compute(session, seen(number), angle=math.pi / 2)
         assert decision.threshold == 0.5
     assert session.threshold == pytest.approx(0.45)
+
+
+def test_the_threshold_in_force_is_that_of_the_time_since_the_last_full_inference():
+    """Not since the last inference: the reused ones in between have no part in it."""
+    session = Session(0.5, 0, has_gate=True, is_trained=True, by_interval=[[0.1, 0.8], [0.5, 0.4]])
+    assert compute(session, seen(10.0)).threshold == 0.5  # no history, no interval
+    assert choose(session, seen(10.2)) is Reason.REUSED
+    entry, _ = session.choose(seen(10.2), 0)
+    session.reused(entry, 0)
+    assert compute(session, seen(10.3)).threshold == pytest.approx(0.6)
+    assert compute(session, seen(10.4)).threshold == pytest.approx(0.8)
+    session.reset()
+    assert compute(session, seen(11.0)).threshold == 0.5
+    session.threshold = 0.3
+    assert compute(session, seen(11.1)).threshold == 0.3
+
+
+def test_adapting_moves_the_thresholds_by_interval_too():
+    session = Session(0.5, 0, has_gate=True, is_trained=True, by_interval=[[1.0, 0.7]])
+    session.limits = ReuseLimits(adaptive=True)
+    for number in range(21):
+        compute(session, seen(number), angle=math.pi / 2)
+    assert compute(session, seen(21)).threshold == pytest.approx(0.65)
+    session.set_thresholds(0.5, [[1.0, 0.7]])
+    assert compute(session, seen(22)).threshold == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("number", [0, 11])

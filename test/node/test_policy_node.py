@@ -1,6 +1,8 @@
 """The node in this process: lifecycle, topics, reset, parameters, and input that is not good."""
 
+import json
 import math
+import shutil
 import threading
 import time
 
@@ -247,6 +249,8 @@ def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_
         ({"rate_hz": -1.0}, "rate_hz out of range"),
         ({"rate_hz": "fast"}, "rate_hz"),
         ({"gate__threshold": 2.0}, "gate.threshold"),
+        ({"cache__max_age_s": "often"}, "cache.max_age_s"),
+        ({"cache__max_reuses": 1.5}, "cache.max_reuses"),
         ({"camera__front__transport": "carrier pigeon"}, "'carrier pigeon'"),
         ({"camera__front__topic": "not a topic"}, "not a topic"),
     ],
@@ -618,3 +622,41 @@ def test_an_episode_that_a_task_change_ends_is_logged(robot, capfd):
     infer(robot, 2)
     assert robot.set("task", "close").successful
     assert "the task is now 'close'; the last one: " in capfd.readouterr().err
+
+
+@pytest.fixture
+def calibrated(checkpoint, tmp_path):
+    """The checkpoint, with what `calibrate` writes into its configuration."""
+    path = shutil.copytree(checkpoint, tmp_path / "calibrated")
+    config = json.loads((path / "config.json").read_text())
+    found = {"cls_thresholds": [[100.0, -0.9]], "cls_max_age_s": 50.0, "cls_max_reuses": 1}
+    (path / "config.json").write_text(json.dumps(config | found))
+    return str(path)
+
+
+def test_what_calibration_found_is_used_unless_a_parameter_says_otherwise(make_robot, calibrated):
+    more = {"cache__guard_threshold": 100.0, "cache__guard_frozen": False}
+    robot = make_robot(policy__path=calibrated, gate__allow_untrained=True, **more).start()
+    messages = infer(robot, 4)[:4]
+    assert [m.prefix_reused for m in messages] == [False, True, False, True]
+    assert [m.threshold for m in messages] == [0.5, 0.5, -0.9, -0.9]
+    limits = robot.node._session.limits
+    assert (limits.max_age_s, limits.max_reuses) == (50.0, 1)
+    until_diagnosed(robot, "'threshold': '-0.900 at 100 s'")
+
+    assert robot.set("gate.threshold", 0.25).successful
+    assert robot.set("cache.max_reuses", 0).successful
+    assert robot.set("cache.max_age_s", 7.0).successful
+    assert infer(robot, 3)[-1].threshold == 0.25
+    limits = robot.node._session.limits
+    assert (limits.max_age_s, limits.max_reuses) == (7.0, 0)
+
+    assert robot.set("gate.threshold", "checkpoint").successful
+    assert robot.set("cache.max_reuses", "checkpoint").successful
+    assert infer(robot, 3)[-1].threshold == -0.9
+    assert robot.node._session.limits.max_reuses == 1
+
+
+def test_without_calibration_the_limits_are_the_defaults(robot):
+    limits = robot.node._session.limits
+    assert (limits.max_age_s, limits.max_reuses) == (1.0, 4)

@@ -162,3 +162,26 @@ def test_a_vlm_of_a_hub_keeps_its_name(make_config, vlm, tmp_path):
         json.loads((tmp_path / "config.json").read_text())["vlm_model_name"] == "somebody/SmolVLM"
     )
     assert not (tmp_path / "vlm").exists()
+
+
+FOUND = {
+    "cls_thresholds": [[0.04, 0.84], [0.3, 0.6]],
+    "cls_max_age_s": 0.3,
+    "cls_max_reuses": 8,
+    "cls_episodes_trained_on": ["ab", "cd"],
+}
+
+
+def test_what_calibration_found_is_kept_in_the_checkpoint(make_config, tmp_path):
+    CLSSmolVLAPolicy(make_config(**FOUND)).save_pretrained(tmp_path)
+    loaded = PreTrainedConfig.from_pretrained(tmp_path)
+    assert {name: getattr(loaded, name) for name in FOUND} == FOUND
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"cls_thresholds": [[0.2, 1.2]]}, {"cls_max_age_s": -0.1}, {"cls_max_reuses": -1}],
+)
+def test_a_calibration_that_is_none_is_named(make_config, bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        make_config(**bad)

@@ -91,6 +91,66 @@ def test_another_batch_size_than_the_historys_is_an_error():
         gate.evaluate(torch.randn(3, 2, 4))
 
 
+ROWS = [[0.1, 0.8], [0.3, 0.6]]
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "threshold"),
+    [(0.1, 0.8), (0.2, 0.7), (0.3, 0.6), (0.0, 0.8), (9.0, 0.6), (None, 0.5)],
+)
+def test_the_threshold_is_that_of_the_time_since_the_last_full_inference(interval_s, threshold):
+    """Interpolated between two rows, held beyond the ends, the single one without a clock."""
+    gate = SceneGate(0.5, ROWS)
+    gate.commit(obs_cls_out([[1.0, 0.0]], [[1.0, 0.0]]))
+    just_below, just_above = (
+        gate.evaluate(obs_cls_out([[c, math.sqrt(1 - c * c)]], [[1.0, 0.0]]), interval_s)
+        for c in (threshold - 1e-3, threshold + 1e-3)
+    )
+    assert just_below.threshold == just_above.threshold == pytest.approx(threshold)
+    assert (just_below.should_cache, just_above.should_cache) == (False, True)
+
+
+def test_a_number_overrides_the_thresholds_by_interval():
+    gate = SceneGate(0.5, ROWS)
+    gate.threshold = 0.4
+    assert gate.threshold_at(0.1) == 0.4
+    assert gate.by_interval == ()
+
+
+def test_thresholds_by_interval_move_with_the_single_one():
+    gate = SceneGate(0.5, ROWS)
+    gate.shift_to(0.45)
+    assert gate.threshold_at(0.2) == pytest.approx(0.65)
+    assert gate.by_interval == ((0.1, pytest.approx(0.75)), (0.3, pytest.approx(0.55)))
+    gate.shift_to(0.2)
+    assert gate.threshold_at(0.1) == pytest.approx(0.5)  # from where it was given, not from 0.45
+    assert SceneGate(0.5, [[0.1, 0.9]]).threshold_at(5.0) == 0.9
+
+
+def test_a_shifted_threshold_stays_a_cosine():
+    gate = SceneGate(0.2, [[0.1, 0.9]])
+    gate.shift_to(0.8)
+    assert gate.threshold_at(0.1) == 1.0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[0.1]],
+        [[0.2, 0.5], [0.1, 0.5]],
+        [[0.1, 0.5], [0.1, 0.6]],
+        [[0.1, 1.5]],
+        [[0.0, 0.5]],
+        ["ab"],
+    ],
+)
+def test_rows_that_are_none_are_refused_and_the_old_ones_stay(rows):
+    gate = SceneGate(0.5, ROWS)
+    with pytest.raises(ValueError, match=r"interval|threshold"):
+        gate.use(0.4, rows)
+    assert gate.threshold_at(0.2) == pytest.approx(0.7)
+
+
 class GateMachine(RuleBasedStateMachine):
     """History is that of the last commit since the last reset, and the rule always holds."""
 

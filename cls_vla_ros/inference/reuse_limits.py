@@ -1,0 +1,41 @@
+"""When a cached prefix may be used again."""
+
+from dataclasses import dataclass
+
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+
+
+@dataclass(frozen=True)
+class ReuseLimits:
+    """When a cached prefix may be used again, and how the gate decides.
+
+    Attributes:
+        enabled: whether at all.
+        max_age_s: how old a prefix may be, in seconds of ROS time.
+        max_reuses: how often in a row; then the prefix is computed, and the gate looks again.
+        guard_threshold: difference of a picture above which the frame guard refuses.
+        unguarded: pictures that the frame guard leaves out, by feature name: those of cameras that
+            move with the arm, whose pictures always change.
+        guard_frozen: whether a picture with the same bytes as the one before it is refused.
+        allow_untrained: whether an untrained CLS head may open the gate.
+        adaptive: whether the threshold follows the hit rate; those by interval move with it.
+    """
+
+    enabled: bool = True
+    max_age_s: float = 1.0
+    max_reuses: int = 4
+    guard_threshold: float = 0.25
+    unguarded: frozenset[str] = frozenset()
+    guard_frozen: bool = True
+    allow_untrained: bool = False
+    adaptive: bool = False
+
+    @classmethod
+    def of_checkpoint(cls, config: CLSSmolVLAConfig) -> "ReuseLimits":
+        """The defaults, with the age and the number of reuses that calibration found, if it did.
+
+        Args:
+            config: of the policy.
+        """
+        found = {"max_age_s": config.cls_max_age_s, "max_reuses": config.cls_max_reuses}
+        return cls(**{name: value for name, value in found.items() if value is not None})
