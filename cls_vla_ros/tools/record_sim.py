@@ -7,25 +7,15 @@ leaves nothing.
 """
 
 import argparse
-import contextlib
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cls_vla_ros.tools.sim_recording import (
-    HowToRecord,
-    bag_name,
-    is_recorded,
-    record_episode,
-)
-from cls_vla_ros.tools.sim_tasks import TASKS
+from cls_vla_ros.tools.processes import run_all
+from cls_vla_ros.tools.sim_recording import HowToRecord, bag_name, is_recorded, record_episode
+from cls_vla_ros.tools.sim_tasks import SHADOW_PIXELS, TASKS
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -82,6 +72,12 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="leave out the episodes in which the expert fails",
     )
+    parser.add_argument(
+        "--shadow-pixels",
+        type=int,
+        default=SHADOW_PIXELS,
+        help=f"side of the shadow map (default {SHADOW_PIXELS}; 1024 renders faster)",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parsed = parser.parse_args(args)
     if parsed.jobs < 1:
@@ -94,6 +90,7 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
             parsed.random_start,
             parsed.after_success,
             parsed.only_successful,
+            parsed.shadow_pixels,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -116,10 +113,8 @@ def main() -> None:
         ]
         there = len(seeds) * len(args.tasks) - len(missing)
         Console().print(f"{there} episodes are in {args.out}, {len(missing)} to record")
-        failed = sum(
-            labels is None or labels["success_frame"] is None
-            for labels in run_all(record_episode, missing, args.jobs, "recording", told)
-        )
+        episodes = run_all(record_episode, missing, jobs=args.jobs, doing="recording", tell=told)
+        failed = sum(labels is None or labels["success_frame"] is None for labels in episodes)
     except (ModuleNotFoundError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"record_sim: {error}")
     except KeyboardInterrupt:
@@ -138,71 +133,6 @@ def told(labels: dict | None) -> str:
         f"{'not done' if done is None else f'done at frame {done}'}, "
         f"{len(labels['events'])} events"
     )
-
-
-def run_all(
-    work: Callable, calls: list[tuple], jobs: int, doing: str, tell: Callable[[object], str]
-) -> Iterator:
-    """Call something many times in processes of their own, with progress.
-
-    Args:
-        work: importable from a module.
-        calls: the arguments of each call.
-        jobs: processes at a time.
-        doing: what it is called.
-        tell: a line from what a call returned.
-
-    Yields:
-        What the calls returned, as they end.
-
-    Raises:
-        KeyboardInterrupt: by SIGINT and SIGTERM; the processes have ended then.
-    """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with (
-        sigterm_is_sigint(),
-        _pool(jobs) as pool,
-        Progress(*columns) as progress,
-    ):
-        bar = progress.add_task(doing, total=len(calls))
-        futures: list[Future] = [pool.submit(work, *call) for call in calls]
-        for future in as_completed(futures):
-            result = future.result()
-            progress.console.print(tell(result), highlight=False)
-            progress.advance(bar)
-            yield result
-
-
-@contextlib.contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    pool = ProcessPoolExecutor(
-        jobs,
-        mp_context=get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGTERM, signal.default_int_handler),
-    )
-    try:
-        yield pool
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def sigterm_is_sigint() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from functools import cache
 import numpy as np
 
 from cls_vla_ros.tools.sim_events import Pictures
-from cls_vla_ros.tools.sim_tasks import HEIGHT, JOINTS, TASKS, WIDTH
+from cls_vla_ros.tools.sim_tasks import HEIGHT, JOINTS, SHADOW_PIXELS, TASKS, WIDTH
 
 os.environ.setdefault("MUJOCO_GL", "osmesa")
+os.environ.setdefault("LP_NUM_THREADS", "0")  # of osmesa's renderer: one process has one core
 try:
     import gymnasium
     import metaworld  # noqa: F401  registers its environments
@@ -24,6 +25,8 @@ except ModuleNotFoundError as error:
         f"{error.name} is not installed: pip install -r requirements/sim.txt", name=error.name
     ) from error
 
+# gymnasium's opinions of Meta-World's spaces, and Meta-World's of its experts' gains.
+warnings.filterwarnings("ignore", category=UserWarning, module="gymnasium|metaworld")
 CAMERAS = {"front": "corner2", "wrist": "gripperPOV"}
 
 
@@ -35,20 +38,17 @@ class SimArm:
         succeeded: whether Meta-World has called the task done at any step so far.
     """
 
-    def __init__(self, task: str, seed: int) -> None:
+    def __init__(self, task: str, seed: int, shadow_pixels: int = SHADOW_PIXELS) -> None:
         """Begin it.
 
         Args:
             task: of TASKS.
             seed: of the object's place.
+            shadow_pixels: side of the map that shadows are drawn from.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # gymnasium's opinion of Meta-World's spaces
-            env = gymnasium.make(
-                "Meta-World/MT1", env_name=task, seed=seed, disable_env_checker=True
-            )
-            self._seen, _ = env.reset(seed=seed)
-        self._task, self._env = task, env
+        env = _make(task, seed)
+        self._seen, _ = env.reset(seed=seed)
+        self._env, self._looks = env, (task, shadow_pixels)
         self._base = env.unwrapped
         self._model, self._data = self._base.model, self._base.data
         self._expert = ENV_POLICY_MAP[task]()
@@ -61,7 +61,7 @@ class SimArm:
 
     def pictures(self) -> Pictures:
         """Render both cameras, (240, 320, 3) uint8 RGB: most of the time that an episode takes."""
-        renderer = _renderer(self._task)
+        renderer = _renderer(*self._looks)
         pictures = {}
         for name, camera in CAMERAS.items():
             renderer.update_scene(self._data, camera=camera)
@@ -100,10 +100,21 @@ class SimArm:
         self.succeeded = self.succeeded or is_done
         return is_done
 
-    def move_object(self, dx_m: float, dy_m: float) -> None:
-        """Put the object elsewhere, and with it the place where the task is done."""
+    def move_object(self, dx_m: float, dy_m: float, with_marker: bool = False) -> None:
+        """Put the object elsewhere, and with it the place where the task is done.
+
+        Args:
+            dx_m: along the simulator's x axis, sideways.
+            dy_m: along its y axis, away from the robot.
+            with_marker: whether the green ball that shows that place goes along.
+        """
+        target = self._base._target_pos
+        if with_marker:
+            in_world = self._model.site_bodyid == 0
+            markers = in_world & np.isclose(self._model.site_pos, target).all(axis=1)
+            self._model.site_pos[markers, :2] += (dx_m, dy_m)
         self._model.body_pos[self._body, :2] += (dx_m, dy_m)
-        self._base._target_pos[:2] += (dx_m, dy_m)
+        target[:2] += (dx_m, dy_m)
         mujoco.mj_forward(self._model, self._data)
 
     def another_place(
@@ -127,18 +138,23 @@ class SimArm:
         fitting = moves[(lengths >= distance_m[0]) & (lengths <= distance_m[1])]
         if not len(fitting):
             raise ValueError(
-                f"{self._task} has no other place {distance_m[0]} to {distance_m[1]} m away"
+                f"the task has no other place {distance_m[0]} to {distance_m[1]} m away"
             )
         return float(fitting[0, 0]), float(fitting[0, 1])
 
 
+def _make(task: str, seed: int) -> "gymnasium.Env":
+    return gymnasium.make("Meta-World/MT1", env_name=task, seed=seed, disable_env_checker=True)
+
+
 @cache
-def _renderer(task: str) -> "mujoco.Renderer":
+def _renderer(task: str, shadow_pixels: int) -> "mujoco.Renderer":
     """Uploading a task's meshes takes longer than a frame: once for all its episodes.
 
     The model in it gives only what all episodes of the task share; places come with the data.
     """
-    model = gymnasium.make("Meta-World/MT1", env_name=task, seed=0).unwrapped.model
+    model = _make(task, seed=0).unwrapped.model
+    model.vis.quality.shadowsize = shadow_pixels
     try:
         return mujoco.Renderer(model, HEIGHT, WIDTH)
     except Exception as error:  # of PyOpenGL, whose types depend on what is missing

@@ -6,6 +6,7 @@ HEIGHT, WIDTH = 240, 320  # of both pictures
 STEPS_PER_FRAME = 3  # the simulator steps three times for each frame of the cameras
 START_NS = 1_700_000_000 * 10**9  # stamp of a recording's first frame
 JPEG_QUALITY = 90  # of the wrist camera
+SHADOW_PIXELS = 4096  # side of the map that shadows are drawn from: Meta-World's
 MAX_STEPS = 500  # then Meta-World ends an episode
 JOINTS = (*(f"right_j{i}" for i in range(7)), "r_close", "l_close")
 ACTIONS = ("dx", "dy", "dz", "grip")
