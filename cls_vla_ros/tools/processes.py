@@ -41,7 +41,7 @@ def run_all[Result](
     )
     with _sigterm_interrupts(), _pool(jobs) as pool, Progress(*columns) as progress:
         bar = progress.add_task(doing, total=len(calls))
-        for future in as_completed([pool.submit(work, *call) for call in calls]):
+        for future in as_completed([pool.submit(_unless_over, work, *call) for call in calls]):
             result = future.result()
             progress.console.print(tell(result), highlight=False)
             progress.advance(bar)
@@ -51,9 +51,7 @@ def run_all[Result](
 @contextlib.contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     # Not forked: MuJoCo's OpenGL and torch's threads do not outlive a fork.
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=_interrupt_on_sigterm
-    )
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin_process)
     try:
         yield pool
     except BaseException:
@@ -64,8 +62,25 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _interrupt_on_sigterm() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+_over = False  # in a process of the pool: no further call is begun
+
+
+def _begin_process() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+
+
+def _end(*_) -> None:
+    """End the call under way; the pool has handed the next one to this process already."""
+    global _over
+    _over = True
+    raise KeyboardInterrupt
+
+
+def _unless_over[Result](work: Callable[..., Result], *arguments) -> Result:
+    if _over:
+        raise KeyboardInterrupt
+    return work(*arguments)
 
 
 @contextlib.contextmanager

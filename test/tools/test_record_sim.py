@@ -15,16 +15,17 @@ import sys, time
 from pathlib import Path
 from cls_vla_ros.tools.processes import run_all
 
-def work(folder):
-    (Path(folder) / "begun").touch()
+def work(folder, number):
+    (Path(folder) / f"begun_{number}").touch()
     try:
         time.sleep(60)
     finally:
-        (Path(folder) / "tidied").touch()
+        (Path(folder) / f"tidied_{number}").touch()
 
 if __name__ == "__main__":
     try:
-        list(run_all(work, [(sys.argv[1],)], jobs=1, doing="sleeping", tell=str))
+        calls = [(sys.argv[1], number) for number in range(5)]
+        list(run_all(work, calls, jobs=1, doing="sleeping", tell=str))
     except KeyboardInterrupt:
         sys.exit(7)
 """
@@ -59,8 +60,8 @@ def test_an_interrupted_run_tidies_up_in_all_its_processes(tmp_path, signal_numb
     script.write_text(INTERRUPTED)
     process = subprocess.Popen([sys.executable, script, tmp_path])
     deadline = time.monotonic() + 60
-    while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "begun_0").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal_number)
     assert process.wait(30) == 7
-    assert (tmp_path / "tidied").exists()
+    assert sorted(p.name for p in tmp_path.glob("*_*")) == ["begun_0", "tidied_0"]
