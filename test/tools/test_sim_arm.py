@@ -1,22 +1,25 @@
 """With the simulator; what needs none is tested in the other files."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from rosbags.highlevel import AnyReader
 
-pytest.importorskip(
-    "metaworld", reason="metaworld is not installed: pip install -r requirements/sim.txt"
-)
+if find_spec("metaworld") is None:  # importing it here would choose how it renders
+    pytest.skip(
+        "metaworld is not installed: pip install -r requirements/sim.txt", allow_module_level=True
+    )
 
 from cls_vla_ros.policy.random_checkpoint import make_random_checkpoint
 from cls_vla_ros.tools.closed_loop_episode import MOVES_M, Run, Setup, run_episode
 from cls_vla_ros.tools.sim_arm import SimArm
 from cls_vla_ros.tools.sim_recording import HowToRecord, Take, is_recorded, record_episode
-from cls_vla_ros.tools.sim_tasks import STEPS_PER_FRAME, TASKS
+from cls_vla_ros.tools.sim_tasks import STEPS_PER_FRAME
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,8 +79,10 @@ def test_a_recording_has_the_demos_pictures_and_appears_whole(demo, tmp_path, mo
     ours = read(tmp_path / "drawer-open-v3_1")
     topic = "/front_camera/image_raw"
     assert len(ours[topic]) == 2
-    difference = ours[topic][1].data.astype(int) - demo[topic][1].data
-    assert np.abs(difference).mean() < 1.0  # another renderer rounds otherwise
+    picture, theirs = (m[topic][1].data.reshape(m[topic][1].height, -1, 3) for m in (ours, demo))
+    size = theirs.shape[1::-1]  # the demo's pictures were made smaller
+    smaller = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(smaller - theirs).mean() < 1.0  # another renderer rounds otherwise
 
     def interrupted(self, action):
         raise KeyboardInterrupt
@@ -89,20 +94,19 @@ def test_a_recording_has_the_demos_pictures_and_appears_whole(demo, tmp_path, mo
 
 
 def test_noise_and_another_start_leave_the_experts_answer_clean():
-    how = HowToRecord(frames=30, action_noise=0.15, random_start=True)
+    how = HowToRecord(frames=10, action_noise=0.15, random_start=True)
     first, again, calm = Heard(), Heard(), Heard()
-    for heard, options in ((first, how), (again, how), (calm, HowToRecord(frames=30))):
+    for heard, options in ((first, how), (again, how), (calm, HowToRecord(frames=10))):
         take = Take("window-open-v3", 5, options)
         take._pictures = lambda frame: {}
         take.play(heard)
     np.testing.assert_array_equal(first.positions, again.positions)
     assert np.abs(first.positions[0] - calm.positions[0]).max() > 0.05  # rad
-    assert len(first.actions) == 30 * STEPS_PER_FRAME
+    assert len(first.actions) == 10 * STEPS_PER_FRAME
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_expert_finds_an_object_that_jumped(task):
-    arm = SimArm(task, 0)
+def test_the_expert_finds_an_object_that_jumped():
+    arm = SimArm("window-open-v3", 0)
     for _ in range(30):
         arm.step(arm.expert_action())
     dx_m, dy_m = arm.another_place(np.random.default_rng(0), MOVES_M)
@@ -118,23 +122,24 @@ def test_a_policy_in_the_loop_reuses_as_each_rule_says(tmp_path):
     demo = json.loads((ROOT / "bags/demo.labels.json").read_text())["stats"]
     stats = {f: {n: torch.tensor(v) for n, v in of.items()} for f, of in demo.items()}
     cameras = {f"observation.images.{name}": (48, 64) for name in ("front", "wrist")}
-    policy = make_random_checkpoint(tmp_path / "policy", cameras, stats, chunk_size=4)
-    setup = Setup(str(policy), max_frames=4, execute=1, num_steps=1, shadow_pixels=256)
+    policy = make_random_checkpoint(
+        tmp_path / "policy", cameras, stats, chunk_size=4, n_action_steps=4
+    )
+    setup = Setup(str(policy), max_frames=3, execute=1, num_steps=1, shadow_pixels=256)
     reused = {}
     for rule, share in (("full", 1.0), ("gated", 1.0), ("periodic", 0.5), ("blind", 1.0)):
         episode = run_episode(setup, Run("drawer-open-v3", 3, "occluder", rule, share))
         assert (episode["success"], episode["steps"]) == (False, None)
-        assert episode["inferences"] == 4
+        assert episode["inferences"] == 3
         reused[rule] = episode["reused"], episode["reasons"]
-    assert reused["full"] == (0, {"reuse_off": 4})
-    assert reused["gated"] == (0, {"no_history": 1, "gate_untrained": 3})
-    assert reused["periodic"] == (2, {"no_history": 1, "reused": 2, "max_reuses": 1})
-    assert reused["blind"] == (3, {"no_history": 1, "reused": 3})
+    assert reused["full"] == (0, {"reuse_off": 3})
+    assert reused["gated"] == (0, {"no_history": 1, "gate_untrained": 2})
+    assert reused["periodic"] == (1, {"no_history": 1, "reused": 1, "max_reuses": 1})
+    assert reused["blind"] == (2, {"no_history": 1, "reused": 2})
 
 
-def test_the_expert_in_the_loop_does_the_task_whatever_the_disturbance():
-    for disturbed in ("none", "object", "occluder"):
-        episode = run_episode(Setup("no policy"), Run("drawer-open-v3", 3, disturbed, "expert"))
-        assert episode["success"]
-        assert 60 < episode["steps"] < 250
-        assert episode["inferences"] == 0
+def test_the_expert_in_the_loop_does_the_task_though_the_object_jumps():
+    episode = run_episode(Setup("no policy"), Run("drawer-open-v3", 3, "object", "expert"))
+    assert episode["success"]
+    assert 60 < episode["steps"] < 250
+    assert episode["inferences"] == 0
