@@ -125,12 +125,17 @@ def disturbances_of(arm, run: Run) -> list[Disturbance]:
     """
     if run.disturbed == NONE:
         return []
-    random = np.random.default_rng([run.seed, sorted(TASKS).index(run.task)])
+    random = _random(run)
     frame = round(random.uniform(*WHEN) * expert_frames(run.task, run.seed))
     if run.disturbed == OBJECT:
         return [ObjectMoved(frame, *arm.another_place(random, MOVES_M))]
     length = int(random.integers(*OCCLUDED_FRAMES, endpoint=True))
     return [random_disturbance(random, "occluder", frame, length)]
+
+
+def _random(run: Run) -> np.random.Generator:
+    """The same for all rules."""
+    return np.random.default_rng([run.seed, sorted(TASKS).index(run.task)])
 
 
 @functools.cache
@@ -183,6 +188,7 @@ class Pilot:
         )
         if run.rule in (PERIODIC, BLIND):
             self._session.threshold = -1.0
+        self._phase = float(_random(run).uniform())
         self._inferences = 0
         self._reasons: dict[str, int] = {}
         self._took_ms: dict[bool, list[float]] = {True: [], False: []}
@@ -230,18 +236,22 @@ class Pilot:
             return self._limits
         if self._run.rule == FULL:
             return replace(self._limits, enabled=False)
-        is_full = self._run.rule == PERIODIC and is_due(self._inferences, self._run.full_share)
+        is_full = self._run.rule == PERIODIC and is_due(
+            self._inferences, self._run.full_share, self._phase
+        )
         return replace(ALWAYS, max_reuses=0) if is_full else ALWAYS
 
 
-def is_due(inference: int, share: float) -> bool:
+def is_due(inference: int, share: float, phase: float) -> bool:
     """Whether a periodic refresh computes its prefix.
 
     Args:
         inference: counted from 0, which always does.
         share: of those after it that do, spread evenly; 0 to 1.
+        phase: where between two of them an episode begins, 0 to 1: drawn evenly, short episodes
+            have that share too.
     """
-    return inference == 0 or int(inference * share + 1e-9) > int((inference - 1) * share + 1e-9)
+    return inference == 0 or int(inference * share + phase) > int((inference - 1) * share + phase)
 
 
 def as_the_node_sees(pictures: Pictures) -> dict[str, np.ndarray]:

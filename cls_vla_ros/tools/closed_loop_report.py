@@ -11,6 +11,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 CONFIDENCE = 0.95
+LABELS = {"none": "undisturbed", "object": "object jumps", "occluder": "occluder comes and goes"}
 Episodes = list[dict]  # of `run_episode`
 
 
@@ -118,25 +119,26 @@ def make_summary(episodes: Episodes) -> dict[str, dict[str, dict]]:
 
 def make_table(summary: dict[str, dict[str, dict]]) -> Table:
     """The same for a terminal."""
-    table = Table(title="closed loop, success with Wilson's 95 % interval")
-    for name in ("disturbance", "rule", "success", "rate", "95 %", "reused", "steps", "vs full"):
-        table.add_column(name, justify="left" if name in ("disturbance", "rule") else "right")
+    table = Table(title="closed loop: success with Wilson's 95 % interval")
+    for name in ("disturbance", "rule", "success", "rate, 95 %", "reused", "steps", "vs full"):
+        is_name = name in ("disturbance", "rule")
+        table.add_column(name, justify="left" if is_name else "right", no_wrap=True)
     for disturbed, rules in summary.items():
         for rule, of in rules.items():
             low, high = of["wilson_95"]
             reuse, steps = of["reuse_fraction"], of["steps_to_success"]
-            versus = of.get("against_full")
+            versus = None if rule in ("expert", "full") else of.get("against_full")
             table.add_row(
                 disturbed,
                 rule,
                 f"{of['successes']}/{of['episodes']}",
-                f"{of['success_rate']:.0%}",
-                f"{low:.0%} to {high:.0%}",
+                f"{of['success_rate']:.0%}, {low:.0%} to {high:.0%}",
                 "" if reuse is None else f"{reuse:.0%}",
                 "" if steps is None else f"{steps:.0f}",
-                f"+{versus['gained']} -{versus['lost']}, p {versus['p']:.2f}" if versus else "",
+                f"+{versus['gained']} -{versus['lost']}" if versus else "",
             )
         table.add_section()
+    table.caption = "vs full: episodes that only this rule, and only full recompute, did"
     return table
 
 
@@ -156,8 +158,7 @@ def draw(summary: dict[str, dict[str, dict]], policy: str, path: Path) -> None:
             [max(0.0, rate - low) for rate, (low, _) in zip(rates, bounds, strict=True)],
             [max(0.0, high - rate) for rate, (_, high) in zip(rates, bounds, strict=True)],
         ]
-        label = "undisturbed" if disturbed == "none" else f"{disturbed} moves in"
-        label = "object jumps" if disturbed == "object" else label
+        label = LABELS.get(disturbed, disturbed)
         top.bar(places, rates, width * 0.92, yerr=errors, capsize=3, label=label)
         bottom.bar(places, [of["reuse_fraction"] or 0 for of in of_rules.values()], width * 0.92)
     counts = {of["episodes"] for of_rules in summary.values() for of in of_rules.values()}
