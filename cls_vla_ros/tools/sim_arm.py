@@ -13,6 +13,15 @@ import numpy as np
 from cls_vla_ros.tools.sim_events import Pictures
 from cls_vla_ros.tools.sim_tasks import HEIGHT, JOINTS, SHADOW_PIXELS, TASKS, WIDTH
 
+
+def cannot_render(error: Exception) -> str:
+    """What to do about it."""
+    return (
+        f"MuJoCo cannot render with MUJOCO_GL={os.environ['MUJOCO_GL']}: {error}. For osmesa: apt "
+        "install libosmesa6; on a machine with a GPU, set MUJOCO_GL=egl"
+    )
+
+
 os.environ.setdefault("MUJOCO_GL", "osmesa")
 os.environ.setdefault("LP_NUM_THREADS", "0")  # of osmesa's renderer: one process has one core
 try:
@@ -24,6 +33,8 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is not installed: pip install -r requirements/sim.txt", name=error.name
     ) from error
+except Exception as error:  # of PyOpenGL, whose types depend on what is missing
+    raise RuntimeError(cannot_render(error)) from error
 
 # gymnasium's opinions of Meta-World's spaces, and Meta-World's of its experts' gains.
 warnings.filterwarnings("ignore", category=UserWarning, module="gymnasium|metaworld")
@@ -157,8 +168,5 @@ def _renderer(task: str, shadow_pixels: int) -> "mujoco.Renderer":
     model.vis.quality.shadowsize = shadow_pixels
     try:
         return mujoco.Renderer(model, HEIGHT, WIDTH)
-    except Exception as error:  # of PyOpenGL, whose types depend on what is missing
-        raise RuntimeError(
-            f"MuJoCo cannot render with MUJOCO_GL={os.environ['MUJOCO_GL']}: {error}. For osmesa: "
-            "apt install libosmesa6; on a machine with a GPU, set MUJOCO_GL=egl"
-        ) from error
+    except Exception as error:  # likewise
+        raise RuntimeError(cannot_render(error)) from error

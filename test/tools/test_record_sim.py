@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,32 @@ def test_an_interrupted_run_tidies_up_in_all_its_processes(tmp_path, signal_numb
     os.kill(process.pid, signal_number)
     assert process.wait(30) == 7
     assert sorted(p.name for p in tmp_path.glob("*_*")) == ["begun_0", "tidied_0"]
+
+
+def test_a_simulator_that_is_missing_is_said_with_what_to_do(tmp_path):
+    (tmp_path / "metaworld.py").write_text("raise ModuleNotFoundError('no', name='metaworld')")
+    said = run_tool(tmp_path)
+    assert said == (
+        "record_sim: metaworld is not installed: pip install -r requirements/sim.txt\n"
+    )
+
+
+def test_a_renderer_that_is_missing_is_said_with_what_to_do(tmp_path):
+    """PyOpenGL without libOSMesa.so raises this where MuJoCo is imported."""
+    (tmp_path / "mujoco.py").write_text("raise AttributeError('no glGetError')")
+    (tmp_path / "metaworld.py").write_text("import mujoco")
+    said = run_tool(tmp_path)
+    assert said.startswith("record_sim: MuJoCo cannot render with MUJOCO_GL=osmesa: no glGetErr")
+    assert "apt install libosmesa6" in said
+
+
+def run_tool(first_on_path: Path) -> str:
+    code = (
+        f"import sys; sys.path.insert(0, {str(first_on_path)!r}); sys.argv[1:] = ['out']; "
+        "from cls_vla_ros.tools.record_sim import main; main()"
+    )
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"MUJOCO_GL": "osmesa"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    return done.stderr

@@ -94,15 +94,23 @@ def test_a_recording_has_the_demos_pictures_and_appears_whole(demo, tmp_path, mo
 
 
 def test_noise_and_another_start_leave_the_experts_answer_clean():
-    how = HowToRecord(frames=10, action_noise=0.15, random_start=True)
-    first, again, calm = Heard(), Heard(), Heard()
-    for heard, options in ((first, how), (again, how), (calm, HowToRecord(frames=10))):
-        take = Take("window-open-v3", 5, options)
+    noisy = HowToRecord(frames=10, action_noise=0.15, random_start=True)
+    heard, executed = {}, {}
+    for name, how in (("first", noisy), ("again", noisy), ("calm", HowToRecord(frames=10))):
+        take = Take("window-open-v3", 5, how)
         take._pictures = lambda frame: {}
-        take.play(heard)
-    np.testing.assert_array_equal(first.positions, again.positions)
-    assert np.abs(first.positions[0] - calm.positions[0]).max() > 0.05  # rad
-    assert len(first.actions) == 10 * STEPS_PER_FRAME
+        step, answers, done = take._arm.step, [], []
+        answer = take._arm.expert_action
+        take._arm.expert_action = lambda a=answer, to=answers: to.append(a()) or to[-1]
+        take._arm.step = lambda action, s=step, to=done: (to.append(action), s(action))[1]
+        take.play(heard.setdefault(name, Heard()))
+        np.testing.assert_array_equal(heard[name].actions, answers)
+        executed[name] = np.array(done)
+    np.testing.assert_array_equal(heard["first"].positions, heard["again"].positions)
+    assert np.abs(heard["first"].positions[0] - heard["calm"].positions[0]).max() > 0.05  # rad
+    assert len(heard["first"].actions) == 10 * STEPS_PER_FRAME
+    assert np.abs(executed["first"] - heard["first"].actions).max() > 0.05
+    np.testing.assert_array_equal(executed["calm"], heard["calm"].actions)
 
 
 def test_the_expert_finds_an_object_that_jumped():
