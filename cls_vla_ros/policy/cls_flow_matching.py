@@ -8,6 +8,7 @@ from lerobot.policies.common.vla_utils import clone_past_key_values, make_att_2d
 from lerobot.policies.smolvla.modeling_smolvla import VLAFlowMatching
 from torch import Tensor, nn
 
+from cls_vla_ros.policy.cls_objective import INITIAL_LOG_SCALE
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.prefix import Prefix
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from lerobot.policies.rtc.modeling_rtc import RTCProcessor
     from transformers import DynamicCache
 
-CLS_PARAMETER = "pre_cls_param"
+CLS_PARAMETERS = ("pre_cls_param", "cls_log_scale")
 CLS_INIT_STD = 0.02  # SmolVLM's initializer_range, with which its own embeddings start
 
 
@@ -37,6 +38,23 @@ class CLSVLAFlowMatching(VLAFlowMatching):
             hidden = self.vlm_with_expert.config.text_config.hidden_size
             self.pre_cls_param = nn.Parameter(torch.empty(1, config.num_cls_prefix, hidden))
             nn.init.normal_(self.pre_cls_param, std=CLS_INIT_STD)
+            # Of the contrastive objectives, as CLIP's logit scale. Inference has no use for it.
+            self.cls_log_scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE))
+        if config.trains_cls:
+            self._choose_what_is_trained()
+
+    def _choose_what_is_trained(self) -> None:
+        """What lerobot freezes, corrected for a loss that looks at the language model's output."""
+        if self.config.train_cls_only:
+            self.requires_grad_(False)
+            for name in CLS_PARAMETERS:
+                getattr(self, name).requires_grad_(True)
+        elif not self.config.train_expert_only:
+            # Nothing but the CLS tokens reads what the last layer makes, so lerobot leaves it, and
+            # the norm after it, as they were drawn.
+            text_model = self.vlm_with_expert.get_vlm_model().text_model
+            text_model.layers[-1].requires_grad_(True)
+            text_model.norm.requires_grad_(True)
 
     @property
     def _cls_in_prefix(self) -> bool:

@@ -1,10 +1,13 @@
 """Configuration of the policy type `cls_smolvla`: SmolVLA's, and the CLS head's."""
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, field, fields
 
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
+from cls_vla_ros.policy.cls_objective import OBJECTIVES
+from cls_vla_ros.policy.cls_pairs import pair_deltas
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
 
 CLS_ATTENTION = ("bidirectional", "readout")
@@ -27,7 +30,19 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             language, nothing sees them, and the actions are exactly what they were without them,
             so any fine-tuned SmolVLA can be given a gate.
         cls_head_trained: whether the CLS tokens were trained with a CLS objective. Without that
-            the similarity is noise; the node says so, and does not rest a decision on it.
+            the similarity is noise; the node says so, and does not rest a decision on it. Training
+            sets it.
+        cls_objective: what trains them: "infonce_2x2", "infonce" or "vicreg"; see
+            cls_objective.py.
+        cls_loss_weight: of the objective beside the action loss; 0 to train without it.
+        cls_pair_steps: token 1 at a frame learns to predict token 0 of a frame up to this many
+            frames of the dataset later: the longest interval between two full inferences, in
+            frames.
+        train_cls_only: train the CLS head and nothing else, on a policy that is trained already;
+            its other weights and its normalisation stay what they were, and are saved byte for
+            byte. Needs cls_attention="readout".
+        cls_episodes_trained_on: fingerprints of the episodes that the CLS head was trained on, see
+            provenance.py. Training sets it.
     """
 
     use_cls_head: bool = True
@@ -35,6 +50,11 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     cls_similarity_threshold: float = THRESHOLD_PRESETS["balanced"]
     cls_attention: str = "bidirectional"
     cls_head_trained: bool = False
+    cls_objective: str = "infonce_2x2"
+    cls_loss_weight: float = 1.0
+    cls_pair_steps: int = 8
+    train_cls_only: bool = False
+    cls_episodes_trained_on: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,6 +75,47 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             self.cls_similarity_threshold = parse_threshold(self.cls_similarity_threshold)
         except ValueError as error:
             raise ValueError(f"cls_similarity_threshold: {error}") from error
+        self._check_training()
+
+    def _check_training(self) -> None:
+        if self.cls_objective not in OBJECTIVES:
+            raise ValueError(
+                f"cls_objective must be one of {OBJECTIVES}, got {self.cls_objective!r}"
+            )
+        if not 0 <= self.cls_loss_weight < math.inf:
+            raise ValueError(f"cls_loss_weight must be 0 or more, got {self.cls_loss_weight}")
+        if self.cls_pair_steps < 1:
+            raise ValueError(
+                "cls_pair_steps is a number of frames, at least 1, between the two frames of a "
+                f"pair; got {self.cls_pair_steps}"
+            )
+        if self.train_cls_only and not self.trains_cls:
+            raise ValueError(
+                "train_cls_only trains the CLS head alone, so it needs use_cls_head=true and a "
+                "cls_loss_weight above 0"
+            )
+        if self.train_cls_only and self.cls_attention != "readout":
+            raise ValueError(
+                'train_cls_only needs cls_attention="readout": in the layout '
+                f"{self.cls_attention!r} the actions depend on the CLS tokens, so training those "
+                "would change them. A stock checkpoint gets the layout from "
+                "`python -m cls_vla_ros.policy.add_cls_head STOCK OUT`"
+            )
+
+    @property
+    def trains_cls(self) -> bool:
+        """Whether training has the CLS objective in it."""
+        return self.use_cls_head and self.cls_loss_weight > 0
+
+    @property
+    def observation_delta_indices(self) -> list[int]:
+        """Frames of an observation in training: those that pairs are made with, then its own.
+
+        Its own is the last, because that is the one which stock SmolVLA takes of several.
+        """
+        if not self.trains_cls:
+            return super().observation_delta_indices
+        return [*pair_deltas(self.cls_pair_steps), 0]
 
     @classmethod
     def from_stock(cls, stock: SmolVLAConfig) -> "CLSSmolVLAConfig":
