@@ -35,10 +35,11 @@ class CLSTraining(SmolVLAPolicy):
     """
 
     def _start_training(self, dataset_meta) -> None:
-        """Look at what will be trained on; called where lerobot-train makes the policy.
+        """Look at what will be trained on.
 
         Args:
-            dataset_meta: lerobot's LeRobotDatasetMetadata.
+            dataset_meta: lerobot's LeRobotDatasetMetadata, where lerobot-train makes the policy;
+                None elsewhere.
 
         Raises:
             ValueError: the objective cannot be trained on it.
@@ -47,7 +48,7 @@ class CLSTraining(SmolVLAPolicy):
         self._episodes_seen: set[int] = set()
         self._full_batch_seen = False
         config = self.config
-        if not config.trains_cls:
+        if dataset_meta is None or not config.trains_cls:
             return
         if config.train_cls_only and not config.pretrained_path:
             raise ValueError(
@@ -182,11 +183,10 @@ class CLSTraining(SmolVLAPolicy):
 
     def _record_provenance(self) -> None:
         """Put the fingerprints of the episodes that were trained on into the configuration."""
-        meta = getattr(self, "_dataset_meta", None)
-        if meta is None or not self._episodes_seen:
+        if self._dataset_meta is None or not self._episodes_seen:
             return
         try:
-            new = dataset_fingerprints(meta.root, sorted(self._episodes_seen))
+            new = dataset_fingerprints(self._dataset_meta.root, sorted(self._episodes_seen))
         except (FileNotFoundError, ValueError) as error:
             logger.warning(
                 "the checkpoint will not say which episodes it was trained on, so calibrating on "

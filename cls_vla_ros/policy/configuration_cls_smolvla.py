@@ -117,6 +117,14 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             return super().observation_delta_indices
         return [*pair_deltas(self.cls_pair_steps), 0]
 
+    @property
+    def action_delta_indices(self) -> list[int] | None:
+        """Steps of the chunk; None where no action is learned.
+
+        For each step of a chunk lerobot reads the pictures of that frame too.
+        """
+        return None if self.train_cls_only else super().action_delta_indices
+
     @classmethod
     def from_stock(cls, stock: SmolVLAConfig) -> "CLSSmolVLAConfig":
         """For a stock SmolVLA checkpoint: a CLS head that leaves the actions as they were."""

@@ -57,8 +57,7 @@ class CLSSmolVLAPolicy(CLSTraining):
         # Of predict_action_chunk: resets, full inferences, and the last of them that the gate saw.
         self._episode = self._number = self._judged_number = 0
         self.init_rtc_processor()
-        if dataset_meta is not None:  # lerobot-train makes this policy
-            self._start_training(dataset_meta)
+        self._start_training(dataset_meta)
         self.model = CLSVLAFlowMatching(config, rtc_processor=self.rtc_processor)
         self.reset()
 
