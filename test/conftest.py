@@ -1,6 +1,8 @@
 """For all tests: a tiny checkpoint, observations for it, and no network but this machine."""
 
+import gc
 import os
+from pathlib import Path
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(150 + os.getpid() % 50)
@@ -9,6 +11,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import pytest
 import torch
+from faults.table import write_table
 
 from cls_vla_ros.inference import Observation
 from cls_vla_ros.policy.random_checkpoint import make_random_checkpoint
@@ -24,6 +27,8 @@ STATS = {
 }
 
 torch.set_num_threads(1)
+
+gc.freeze()  # as the node's process does: each policy that is closed collects garbage
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +49,12 @@ def make_observation():
         return Observation(images, state, task, stamp_s)
 
     return make
+
+
+def pytest_addoption(parser):
+    parser.addoption("--faults-table", metavar="FILE", help="write the table of the README there")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if path := config.getoption("--faults-table"):
+        write_table(Path(path), terminalreporter.getreports("passed"))

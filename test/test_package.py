@@ -94,8 +94,11 @@ def test_nothing_names_this_machine_or_an_index():
         assert not found, name
 
 
-def test_pip_installs_policy_and_inference_without_ros(tmp_path):
-    """As on a training box: no rclpy, no messages."""
+def test_pip_installs_policy_and_inference_without_ros_and_lerobot_discovers_the_type(tmp_path):
+    """As on a training box: no rclpy, no messages, and
+
+    `--policy.type=cls_smolvla --policy.discover_packages_path=cls_vla_ros.policy`.
+    """
     source, target = tmp_path / "source", tmp_path / "target"
     shutil.copytree(ROOT / "cls_vla_ros", source / "cls_vla_ros")
     for name in ("setup.py", "pyproject.toml"):
@@ -105,7 +108,12 @@ def test_pip_installs_policy_and_inference_without_ros(tmp_path):
     code = (
         "import sys; sys.modules['rclpy'] = None; "
         f"sys.path.insert(0, {str(target)!r}); "
-        "import cls_vla_ros.policy, cls_vla_ros.inference as i; "
+        "from lerobot.configs import PreTrainedConfig; "
+        "from lerobot.configs.parser import load_plugin; "
+        "assert 'cls_smolvla' not in PreTrainedConfig.get_known_choices(); "
+        "load_plugin('cls_vla_ros.policy'); "
+        "assert 'cls_smolvla' in PreTrainedConfig.get_known_choices(); "
+        "import cls_vla_ros.inference as i; "
         f"assert i.__file__.startswith({str(target)!r}), i.__file__"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

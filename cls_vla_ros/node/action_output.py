@@ -16,6 +16,7 @@ from cls_vla_ros.node.reporter import Reporter
 from cls_vla_ros.node.settings import Settings
 
 JOINT_POSITIONS = "joint_positions"
+LATE_TICKS = 3  # commands further apart than so many periods are looked at for a leap
 
 
 class ActionOutput:
@@ -60,6 +61,7 @@ class ActionOutput:
         self._limits: JointLimits | None = JointLimits.of(action.names, units, **self._given)
         if settings.limits.from_robot_description:
             self._limits = None  # until it has come
+        self._commanded: tuple[np.ndarray, int] | None = None  # (A,) and when
         self.player: ChunkPlayer | None = None
         if execution.mode == "stream":
             self.player = ChunkPlayer(
@@ -88,8 +90,7 @@ class ActionOutput:
             Whether they were good enough for that.
         """
         if self._limits is None:
-            self._reporter.hold("no message yet on robot_description, which has the limits")
-            return False
+            return self._refuse("no message yet on robot_description, which has the limits")
         action, limits = self._settings.action, self._settings.limits
         actions = self._units.to_ros(result.inference.actions)  # (T, A)
         now_ns, stamp_ns = self._now_ns(), result.snapshot.newest_frame_ns
@@ -105,8 +106,7 @@ class ActionOutput:
             first_step=(limits.first_step or None) if self._is_positions else None,
         )
         if checked.actions is None:
-            self._reporter.hold(checked.text)
-            return False
+            return self._refuse(checked.text)
         if checked.violations:
             self._reporter.clamped(checked.text)
         return self._publish(result, checked.actions, now_ns, measured)
@@ -119,22 +119,52 @@ class ActionOutput:
             start = measured if np.isfinite(measured).all() else None
             refused = self.player.put(Chunk(actions, stamp_ns, action.dt_s), now_ns, start)
             if refused:
-                self._reporter.hold(refused)
-                return False
+                return self._refuse(refused)
         self.action_chunk.publish(to_action_chunk(result, actions, action))
         if self.joint_trajectory is not None:
             first = self._next_index(stamp_ns, now_ns)
             self.joint_trajectory.publish(to_joint_trajectory(result, actions, action, first))
         return True
 
+    def _refuse(self, reason: str) -> bool:
+        # The chunk before it is no longer played either: what holds commands nothing.
+        self.flush(reason)
+        self._reporter.hold(reason)
+        return False
+
     def tick(self) -> None:
         """Command what is due now; stream mode only."""
-        sample = self.player.sample(self._now_ns())
+        now_ns = self._now_ns()
+        sample = self.player.sample(now_ns)
         if isinstance(sample, Hold) and sample.values is None:
+            self._commanded = None
             return
+        if leap := self._leap(sample.values, now_ns):
+            self._refuse(leap)
+            return
+        self._commanded = sample.values, now_ns
         execution, names = self._settings.execution, self._settings.action.names
         self.command.publish(
-            to_command(execution.command, names, sample.values, self._now_ns(), execution.rate_hz)
+            to_command(execution.command, names, sample.values, now_ns, execution.rate_hz)
+        )
+
+    def _leap(self, values: np.ndarray, now_ns: int) -> str:
+        """Why a command does not follow the last one; empty if it does.
+
+        A chunk is continuous, but time is not: it may jump, or the ticks may stall.
+        """
+        first_step, last = self._settings.limits.first_step, self._commanded
+        if not first_step or last is None:
+            return ""
+        apart_s = (now_ns - last[1]) / 1e9
+        distance = float(np.abs(values - last[0]).max())
+        is_late = apart_s > LATE_TICKS / self._settings.execution.rate_hz
+        if not is_late or distance <= first_step:
+            return ""
+        return (
+            f"the next command would be a leap of {distance:.3g}, at most {first_step:g} "
+            f"(limits.first_step) may be: {apart_s:.2f} s have passed at once, because the clock "
+            "jumped or the node was held up"
         )
 
     def flush(self, reason: str) -> None:
@@ -145,6 +175,7 @@ class ActionOutput:
         """
         if self.player is not None:
             self.player.flush(reason)
+            self._commanded = None  # what comes next begins where the arm is
 
     def _next_index(self, stamp_ns: int, now_ns: int) -> int:
         """Which step is executed next. A trajectory's point is due one step after its command."""

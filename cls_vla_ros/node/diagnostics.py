@@ -23,7 +23,7 @@ class Health:
         self._lock = threading.Lock()
         self._level = DiagnosticStatus.WARN
         self._message = "unconfigured"
-        self._last_error = ""
+        self._last_error = self._last_reset = ""
         self._times: deque[float] = deque()
         self._result: Result | None = None
         self._counts: Counter[str] = Counter()
@@ -40,6 +40,12 @@ class Health:
         """Nothing is published, and this is why."""
         with self._lock:
             self._level, self._message = DiagnosticStatus.WARN, f"holding: {reason}"
+
+    def episode_began(self, text: str) -> None:
+        """A reset: nothing is published until the first chunk of the new episode."""
+        with self._lock:
+            self._level, self._message = DiagnosticStatus.WARN, f"holding: {text}"
+            self._last_reset = text
 
     def clamped(self, text: str) -> None:
         """A chunk was moved into the limits."""
@@ -89,6 +95,7 @@ class Health:
                 }
                 if inference.decision is not None:
                     values["similarity"] = inference.decision.similarity
+            values["last reset"] = self._last_reset
             values["last error"] = self._last_error
             status = DiagnosticStatus(
                 level=level, name=name, message=text, hardware_id=hardware_id
@@ -102,6 +109,8 @@ class Health:
 def of_policy(server: PolicyServer) -> dict[str, object]:
     """What they say of the policy: how it runs, and whether its gate means anything."""
     config, engine = server.config, server.engine
+    if engine is None:  # closed meanwhile
+        return {}
     trained = "trained" if config.cls_head_trained else "untrained"
     return {
         "device": config.device,

@@ -10,7 +10,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from cls_vla_ros.engine import DeviceFailedError
-from cls_vla_ros.inference import PolicyServer, Session
+from cls_vla_ros.inference import PolicyServer, Session, Statistics
 from cls_vla_ros.node.action_output import ActionOutput
 from cls_vla_ros.node.connections import NODE_NAME, Connections, Diagnostics, Handlers
 from cls_vla_ros.node.diagnostics import of_policy, of_session
@@ -24,6 +24,7 @@ from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.node.reporter import Reporter
 from cls_vla_ros.node.settings import Settings
 from cls_vla_ros.node.transitions import refuse_impossible_transitions
+from cls_vla_ros.node.watchdog import Watchdog
 
 
 class PolicyNode(LifecycleNode):
@@ -47,6 +48,7 @@ class PolicyNode(LifecycleNode):
         self._buffer: ObservationBuffer | None = None
         self._settings: Settings | None = None
         self._output: ActionOutput | None = None
+        self._watchdog: Watchdog | None = None
         self._reporter = Reporter(self.get_logger())
         self._connections: Connections | None = None
         self._episode = self._inference_id = 0  # the last ones that were given, across configures
@@ -138,8 +140,16 @@ class PolicyNode(LifecycleNode):
             chunk_dt_s=settings.action.dt_s if settings.execution.uses_rtc else None,
             on_result=self._on_result,
             on_hold=self._hold,
-            on_error=self._reporter.inference_failed,
+            on_error=self._on_error,
             on_device_failed=self._on_device_failed,
+        )
+        self._watchdog = Watchdog(
+            self._loop,
+            self._output,
+            self._reporter,
+            now_ns=self._now_ns,
+            timeout_s=lambda: self._declared.get("inference.timeout_s"),
+            on_time_back=lambda s: self._reset(f"the time jumped back by {s:.3f} s"),
         )
         self._session = self._server.session()
         self._session.limits = self._declared.reuse_limits(settings.cameras)
@@ -154,8 +164,8 @@ class PolicyNode(LifecycleNode):
                 task=self._on_task,
                 reset=self._on_reset,
                 pause=self._on_pause,
-                watch=self._watch,
-                backward_jump=self._on_backward_jump,
+                watch=self._watchdog.look,
+                backward_jump=self._watchdog.jumped_back,
             ),
             self._output,
         )
@@ -179,12 +189,14 @@ class PolicyNode(LifecycleNode):
                 self._reporter.transition_failed("stop", error)
             self._episode, self._inference_id = self._session.episode, self._loop.inference_id
             self._reporter.ended(self._session, is_ros_up=self.context.ok())
-        if self._server is not None:
-            self._server.close()
         if self._connections is not None:
             self._connections.close()
+        server = self._server
+        # Before it is closed: the diagnostics never look into what is being taken apart.
         self._loop = self._server = self._session = None
-        self._buffer = self._settings = self._connections = self._output = None
+        self._buffer = self._settings = self._connections = self._output = self._watchdog = None
+        if server is not None:
+            server.close()
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
@@ -195,18 +207,18 @@ class PolicyNode(LifecycleNode):
         for problem in result.snapshot.problems:
             self._reporter.refused(*problem)
         self._connections.scene_change.publish(to_scene_change(result, self._session.threshold))
-        if self._output.take(result):
+        if late := self._watchdog.late():
+            self._hold(late)
+        elif self._output.take(result):
             self._reporter.good(result)
 
     def _hold(self, reason: str) -> None:
         self._output.flush(reason)
         self._reporter.hold(reason)
 
-    def _watch(self) -> None:
-        """Ten times a second, in the executor's thread: does the inference thread live?"""
-        if self._loop.busy_s > self._declared.get("inference.timeout_s"):
-            self._output.flush("the inference hangs")
-            self._reporter.hanging(self._loop.busy_s)
+    def _on_error(self, error: Exception) -> None:
+        self._output.flush(f"the inference failed: {error}")
+        self._reporter.inference_failed(error)
 
     def _on_device_failed(self, error: DeviceFailedError) -> None:
         self._device_failed = True
@@ -225,13 +237,12 @@ class PolicyNode(LifecycleNode):
         response.message = f"episode {self._reset('the reset service was called')} begins"
         return response
 
-    def _on_backward_jump(self, jump) -> None:
-        self._reset(f"the time jumped back by {-jump.delta.nanoseconds / 1e9:.3f} s")
-
     def _reset(self, cause: str) -> int:
-        episode = self._reporter.episode_ended(cause, *self._loop.reset())
-        self._output.flush(cause)  # after it, so that no older chunk comes behind
-        return episode
+        return self._episode_began(cause, *self._loop.reset())
+
+    def _episode_began(self, cause: str, episode: int, ended: Statistics) -> int:
+        self._output.flush(cause)  # after the reset, so that no older chunk comes behind
+        return self._reporter.episode_ended(cause, episode, ended)
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._loop.pause(request.data)
@@ -263,9 +274,7 @@ class PolicyNode(LifecycleNode):
             elif parameter.name == "gate.adaptive" and not parameter.value:
                 self._set_threshold(self._declared.get("gate.threshold"))
             elif parameter.name == "task" and (reset := self._loop.set_task(parameter.value)):
-                cause = f"the task is now {parameter.value!r}"
-                self._reporter.episode_ended(cause, *reset)
-                self._output.flush(cause)
+                self._episode_began(f"the task is now {parameter.value!r}", *reset)
 
     def _set_threshold(self, value: float | str) -> None:
         config = self._server.config
@@ -276,10 +285,10 @@ class PolicyNode(LifecycleNode):
 
     def _diagnose(self) -> DiagnosticArray:
         more = {"task": self._declared.get("task")}
-        if self._loop is not None:
-            more |= of_policy(self._server) | of_session(self._session)
-            more |= self._buffer.to_values(self._now_ns())
-            more["inferences discarded by a reset"] = self._loop.discarded
+        server, session, buffer, loop = self._server, self._session, self._buffer, self._loop
+        if loop is not None:  # a transition in another thread may end them now
+            more |= of_policy(server) | of_session(session) | buffer.to_values(self._now_ns())
+            more["inferences discarded by a reset"] = loop.discarded
         name = f"{self.get_fully_qualified_name().lstrip('/')}: inference"
         path = self._declared.get("policy.path")
         return self._reporter.health.to_message(self.get_clock().now().to_msg(), name, path, more)

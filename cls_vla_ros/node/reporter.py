@@ -69,8 +69,9 @@ class Reporter:
         Returns:
             The number of the new one.
         """
-        ended = statistics.summary()
-        self._logger.info(f"episode {episode} begins: {cause}; the last one: {ended}")
+        begins = f"episode {episode} begins: {cause}"
+        self.health.episode_began(begins)
+        self._logger.info(f"{begins}; the last one: {statistics.summary()}")
         return episode
 
     def ended(self, session: Session, *, is_ros_up: bool) -> None:

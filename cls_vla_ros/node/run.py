@@ -1,5 +1,6 @@
 """The process around the node, and an end that is always orderly."""
 
+import gc
 import sys
 
 import rclpy
@@ -16,6 +17,9 @@ def main(args: list[str] | None = None) -> None:
     # Inference and executor are two Python threads, and with Python's own 5 ms one waits that long
     # for the other at each of an inference's thousands of small steps.
     sys.setswitchinterval(0.0005)
+    # Half a million objects of torch and transformers stay to the end: without looking at them a
+    # collection takes some milliseconds, with them a third of a second in the middle of a motion.
+    gc.freeze()
     rclpy.init(args=args)
     node = PolicyNode()
     forward_logging(node.get_logger())

@@ -46,6 +46,7 @@ LARGE = Tiles(  # few programs, since the interpreter takes its time for each
 )
 ROWS = [(1, 1), (1, 5), (2, 19)]  # B, M
 ROUNDING = 2**-7 if INTERPRETED else 2**-8  # to bfloat16; the interpreter cuts bits off
+SLOW = pytest.mark.slow if INTERPRETED else lambda test: test
 torch.set_num_threads(1)
 
 
@@ -309,6 +310,7 @@ def run_engine(policy, dtype, ops, other_state=True):
     return out, engine.denoise(prefixes, noise)
 
 
+@SLOW
 def test_a_whole_inference_is_as_exact_as_torchs_in_bfloat16(policy):
     exact = run_engine(policy, torch.float32, TorchOps())
     with_torch = run_engine(policy, torch.bfloat16, TorchOps())
