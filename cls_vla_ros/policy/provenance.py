@@ -1,4 +1,4 @@
-"""Which episodes a policy was trained on: what is calibrated or judged on them would flatter it."""
+"""Which episodes a policy was trained on: calibrated or judged on them, it would look too good."""
 
 import hashlib
 from collections.abc import Iterable
@@ -68,7 +68,9 @@ def dataset_fingerprints(root: str | Path, episodes: Iterable[int] | None = None
     )
     numbers = rows[EPISODE].to_numpy()
     states, actions = (
-        np.array(rows[name].to_pylist(), np.float32) for name in (OBS_STATE, ACTION)
+        # lerobot stores a feature of one value without its dimension.
+        np.array(rows[name].to_pylist(), np.float32).reshape(len(numbers), -1)
+        for name in (OBS_STATE, ACTION)
     )
     starts = np.flatnonzero(np.diff(numbers, prepend=-1))
     return [
