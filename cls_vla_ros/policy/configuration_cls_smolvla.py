@@ -32,6 +32,8 @@ class CLSSmolVLAConfig(SmolVLAConfig):
         cls_head_trained: whether the CLS tokens were trained with a CLS objective. Without that
             the similarity is noise; the node says so, and does not rest a decision on it. Training
             sets it.
+        cls_adapter_width: how much the CLS tokens read of each place of a picture, beside what
+            they attend to; see cls_adapter.py. 0 for CLS tokens alone, as in the guide.
         cls_objective: what trains them: "infonce_2x2", "infonce" or "vicreg"; see
             cls_objective.py.
         cls_loss_weight: of the objective beside the action loss; 0 to train without it.
@@ -50,6 +52,7 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     cls_similarity_threshold: float = THRESHOLD_PRESETS["balanced"]
     cls_attention: str = "bidirectional"
     cls_head_trained: bool = False
+    cls_adapter_width: int = 16
     cls_objective: str = "infonce_2x2"
     cls_loss_weight: float = 1.0
     cls_pair_steps: int = 8

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-BRIGHTNESS = (0.65, 1.35)  # gain; lights are dimmed and turned up
-NOISE_STD = 0.03  # of 1; at most
-SHIFT_PIXELS = 2  # at most, up or down and to a side: a camera trembles
+BRIGHTNESS = (0.7, 1.3)  # gain; lights are dimmed and turned up
+NOISE_STD = 0.02  # of 1; at most
+SHIFT_PIXELS = 1  # at most, up or down and to a side: a camera trembles
 
 # Half axes of a patch, as a share of the picture's sides: from a mug far away to a hand before
 # the lens.
