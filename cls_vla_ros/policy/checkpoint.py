@@ -21,7 +21,7 @@ HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 VLM_FOLDER = "vlm"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "onnx")  # the policy's own hold the VLM's
-CLS_WEIGHTS = ("model.pre_cls_param",)
+CLS_WEIGHTS = ("model.pre_cls_param", "model.cls_adapter.")
 TRAINING_WEIGHTS = ("model.cls_log_scale",)  # older checkpoints do not have it
 FLOATS = {
     "F64": torch.float64,
@@ -151,9 +151,9 @@ def as_stored(
     """
     own = (*CLS_WEIGHTS, *TRAINING_WEIGHTS)
     return {
-        name: tensor if name in own else tensor.to(dtypes[name] or tensor.dtype)
+        name: tensor if name.startswith(own) else tensor.to(dtypes[name] or tensor.dtype)
         for name, tensor in state_dict.items()
-        if name in own or name in dtypes
+        if name.startswith(own) or name in dtypes
     }
 
 
@@ -199,7 +199,7 @@ def explain_missing_weights(
     needed = [
         name
         for name in missing
-        if name not in (*CLS_WEIGHTS, *TRAINING_WEIGHTS)
+        if not name.startswith((*CLS_WEIGHTS, *TRAINING_WEIGHTS))
         and not any(u in name for u in UNUSED_WEIGHTS)
     ]
     if needed:
@@ -219,14 +219,14 @@ def explain_missing_weights(
             len(unexpected),
             unexpected[:3],
         )
-    if any(name in CLS_WEIGHTS for name in missing):
+    if any(name.startswith(CLS_WEIGHTS) for name in missing):
         config.cls_head_trained = False
         logger.warning(
             "the checkpoint %s has no CLS head (%s): a new, untrained one is used. %s, but the "
             "similarity and the "
             "scene changes mean nothing until the CLS head is trained",
             directory,
-            ", ".join(CLS_WEIGHTS),
+            ", ".join(p.rstrip(".") for p in CLS_WEIGHTS if any(n.startswith(p) for n in missing)),
             "The actions are what they were without it"
             if config.cls_attention == "readout"
             else "It changes the actions too (cls_attention='bidirectional')",

@@ -32,18 +32,20 @@ class CLSAdapter(nn.Module):
         self.narrow = nn.Linear(hidden, width)
         self.mix = nn.Linear(places * width, num_cls * hidden)
 
-    def forward(self, pictures: Tensor, present: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, present: Tensor | None = None) -> Tensor:
         """Read pictures' tokens.
 
         Args:
             pictures: (B, M' <= M, H), camera after camera; fewer where the last ones are absent.
-            present: (B, M') bool, False where a camera gives no picture.
+            present: (B, M') bool, False where a camera gives no picture; None if all do.
 
         Returns:
             (B, N, H) float32, whatever the pictures' dtype.
         """
         hidden = pictures.shape[-1]
         x = F.gelu(self.narrow(self.norm(pictures.float())))  # (B, M', width)
-        x = (x * present[..., None]).flatten(1)
+        if present is not None:
+            x = x * present[..., None]
+        x = x.flatten(1)
         absent = self.mix.in_features - x.shape[1]
         return self.mix(F.pad(x, (0, absent))).unflatten(-1, (-1, hidden))

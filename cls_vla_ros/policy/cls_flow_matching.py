@@ -64,8 +64,9 @@ class CLSVLAFlowMatching(VLAFlowMatching):
             text_model.norm.requires_grad_(True)
 
     def _tokens_per_picture(self) -> int:
-        vlm = self.vlm_with_expert.config
-        width, height = self.config.resize_imgs_with_padding
+        vlm, resize_to = self.vlm_with_expert.config, self.config.resize_imgs_with_padding
+        # Where they are not resized, those of all cameras are of one size.
+        width, height = resize_to or next(iter(self.config.image_features.values())).shape[1:]
         patch = vlm.vision_config.patch_size
         return (width // patch) * (height // patch) // vlm.scale_factor**2
 

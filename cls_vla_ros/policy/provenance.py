@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute
-import pyarrow.dataset
 from lerobot.utils.constants import ACTION, OBS_STATE
 
 RESOLUTION = 1e-4  # of the policy's units: what is closer is the same
@@ -55,6 +53,10 @@ def dataset_fingerprints(root: str | Path, episodes: Iterable[int] | None = None
         FileNotFoundError: no data there.
         ValueError: the data has no states or no actions.
     """
+    # Here, because only lerobot's datasets bring it: a robot that runs the policy has none.
+    import pyarrow.compute
+    import pyarrow.dataset
+
     data = Path(root) / "data"
     if not any(data.rglob("*.parquet")):
         raise FileNotFoundError(f"{root} is no LeRobotDataset v3: there is no data/**/*.parquet")

@@ -14,7 +14,12 @@ from safetensors.torch import load_file, save_file
 from cls_vla_ros.policy import CLSSmolVLAPolicy
 from cls_vla_ros.policy.add_cls_head import add_cls_head
 
-HEAD = {"model.pre_cls_param", "model.cls_log_scale"}
+HEAD = {
+    "model.pre_cls_param",
+    "model.cls_log_scale",
+    *(f"model.cls_adapter.{layer}.weight" for layer in ("norm", "narrow", "mix")),
+    *(f"model.cls_adapter.{layer}.bias" for layer in ("norm", "narrow", "mix")),
+}
 STATS = {
     "observation.state": {"mean": torch.full((5,), 0.3), "std": torch.full((5,), 2.0)},
     "action": {"mean": torch.full((4,), 0.1), "std": torch.full((4,), 0.7)},

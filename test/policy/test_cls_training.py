@@ -98,8 +98,9 @@ def test_alone_the_head_learns_and_nothing_else(with_stock_weights, training_bat
     policy = with_stock_weights(train_cls_only=True, cls_attention="readout", cls_pair_steps=2)
     assert policy.config.action_delta_indices is None
     trained = policy.get_optim_params()
-    head = {policy.model.pre_cls_param, policy.model.cls_log_scale}
-    assert set(trained) == head
+    head = {"model.pre_cls_param", "model.cls_log_scale"}
+    head |= {name for name, _ in policy.named_parameters() if ".cls_adapter." in name}
+    assert {id(p) for p in trained} == {id(p) for n, p in policy.named_parameters() if n in head}
     before = {name: value.clone() for name, value in policy.state_dict().items()}
     policy.train()
     assert not policy.model.vlm_with_expert.training
@@ -110,7 +111,7 @@ def test_alone_the_head_learns_and_nothing_else(with_stock_weights, training_bat
     loss.backward()
     optimizer.step()
     changed = {k for k, v in policy.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed == {"model.pre_cls_param", "model.cls_log_scale"}
+    assert changed == head
 
 
 @pytest.mark.parametrize("overrides", [{}, {"train_cls_only": True, "cls_attention": "readout"}])
