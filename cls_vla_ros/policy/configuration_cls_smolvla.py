@@ -52,7 +52,7 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     cls_similarity_threshold: float = THRESHOLD_PRESETS["balanced"]
     cls_attention: str = "bidirectional"
     cls_head_trained: bool = False
-    cls_adapter_width: int = 16
+    cls_adapter_width: int = 0
     cls_objective: str = "infonce_2x2"
     cls_loss_weight: float = 1.0
     cls_pair_steps: int = 8

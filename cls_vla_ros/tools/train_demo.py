@@ -18,7 +18,7 @@ from cls_vla_ros.policy.random_checkpoint import DEMO, write_vlm
 
 PLUGIN = "cls_vla_ros.policy"
 STEPS, BATCH_SIZE, LEARNING_RATE = 3000, 16, 1e-3
-CHUNK_SIZE = 16  # 0.6 s at the recordings' 27 frames per second
+CHUNK_SIZE = 12  # 0.45 s at the recordings' 27 frames per second
 SAVE_EVERY = 250
 # What a checkpoint is without lerobot's own notes, which name folders of this machine.
 POLICY_FILES = (
