@@ -51,6 +51,8 @@ class Model:
             num_cls = memory.obs_cls_out.shape[1]
             out = self.ops.final_norm(hidden, w.text_norm, w.sizes.rms_eps)
             memory.obs_cls_out.copy_(out[:, first : first + num_cls])
+            if w.cls_adapter is not None:
+                memory.obs_cls_out.add_(w.cls_adapter(pictures.flatten(1, 2)))
 
     def refresh_state(self, memory: Memory) -> None:
         """Replace the state: one token over the KV of the same pictures and instruction.

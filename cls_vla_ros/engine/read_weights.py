@@ -5,6 +5,8 @@ without anything between them, the scale of each RMS norm into the matrix behind
 part of the time's embedding.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,7 @@ from cls_vla_ros.engine.weights import (
     VisionLayer,
     Weights,
 )
+from cls_vla_ros.policy.cls_adapter import CLSAdapter
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 
@@ -83,6 +86,7 @@ class WeightReader:
             embedding=self._to(text.embed_tokens.weight),
             state=self._affine(model.state_proj, torch.float32),
             cls=self._to(model.pre_cls_param[0]) if model.config.use_cls_head else None,
+            cls_adapter=self._cls_adapter(),
             text_layers=[self._decoder_layer(layer, True) for layer in text_layers],
             text_norm=self._to(text.norm.weight),
             expert_layers=[
@@ -124,6 +128,13 @@ class WeightReader:
             model.config.min_period,
             model.config.max_period,
         )
+
+    def _cls_adapter(self) -> CLSAdapter | None:
+        config = self._model.config
+        if not config.use_cls_head or not config.cls_adapter_width:
+            return None
+        adapter = copy.deepcopy(self._model.cls_adapter)
+        return adapter.to(self._device, torch.float32).requires_grad_(False)
 
     def _special_tokens(self, text: nn.Module) -> tuple[Tensor | None, Tensor | None]:
         model = self._model

@@ -6,6 +6,8 @@ import torch
 from lerobot.policies.common.vla_utils import create_sinusoidal_pos_embedding
 from torch import Tensor
 
+from cls_vla_ros.policy.cls_adapter import CLSAdapter
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -119,6 +121,7 @@ class Weights:
         embedding: (vocabulary, H).
         state: of the state's projection, float32.
         cls: (N, H); None without CLS head.
+        cls_adapter: of the policy, in float32; None without.
         text_layers: of the language model.
         text_norm: (H,), the final norm's weight.
         expert_layers: by index of the language layer; None where the expert has none.
@@ -142,6 +145,7 @@ class Weights:
     embedding: Tensor
     state: Affine
     cls: Tensor | None
+    cls_adapter: CLSAdapter | None
     text_layers: list[DecoderLayer]
     text_norm: Tensor
     expert_layers: list[DecoderLayer | None]

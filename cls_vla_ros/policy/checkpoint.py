@@ -5,8 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
+import torch
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from lerobot.processor import NormalizerProcessorStep, PolicyProcessorPipeline
+from lerobot.utils.constants import POLICY_PREPROCESSOR_DEFAULT_NAME
+from safetensors import safe_open
+from torch import Tensor
 
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 
@@ -16,7 +21,14 @@ HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 VLM_FOLDER = "vlm"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "onnx")  # the policy's own hold the VLM's
-CLS_WEIGHTS = ("model.pre_cls_param",)
+CLS_WEIGHTS = ("model.pre_cls_param", "model.cls_adapter.")
+TRAINING_WEIGHTS = ("model.cls_log_scale",)  # older checkpoints do not have it
+FLOATS = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
 # The language model's output layer is built by transformers, but SmolVLA never runs it.
 UNUSED_WEIGHTS = ("lm_head",)
 
@@ -115,6 +127,60 @@ def save_vlm_beside(config: CLSSmolVLAConfig, directory: Path) -> None:
         config.vlm_model_name = str(vlm)
 
 
+def stored_dtypes(file: str | Path) -> dict[str, torch.dtype | None]:
+    """Names and floating dtypes of the weights in a safetensors file; None for another dtype."""
+    with safe_open(file, framework="pt") as weights:
+        names = weights.keys()
+        return {name: FLOATS.get(weights.get_slice(name).get_dtype()) for name in names}
+
+
+def as_stored(
+    state_dict: dict[str, Tensor], dtypes: dict[str, torch.dtype | None]
+) -> dict[str, Tensor]:
+    """A policy's weights as the checkpoint that it was loaded from has them.
+
+    lerobot loads a language model stored in bfloat16 into float32, and would save it so: twice as
+    large, and no byte the same. Weights that were not trained go back without loss.
+
+    Args:
+        state_dict: the policy's weights.
+        dtypes: `stored_dtypes` of that checkpoint.
+
+    Returns:
+        Those that it has, in its dtypes, and the CLS head's.
+    """
+    own = (*CLS_WEIGHTS, *TRAINING_WEIGHTS)
+    return {
+        name: tensor if name.startswith(own) else tensor.to(dtypes[name] or tensor.dtype)
+        for name, tensor in state_dict.items()
+        if name.startswith(own) or name in dtypes
+    }
+
+
+def keep_normalisation(path: str | Path, config: CLSSmolVLAConfig, stats: dict[str, dict]) -> None:
+    """Make a dataset's statistics those of a checkpoint.
+
+    lerobot-train normalises by the dataset's where it goes on from a checkpoint, and saves them
+    with it. A policy that shall act as it did must be fed and read as it was.
+
+    Args:
+        path: the checkpoint, with its processors.
+        config: of its policy.
+        stats: of the dataset, by feature; changed in place.
+    """
+    preprocessor = PolicyProcessorPipeline.from_pretrained(
+        path,
+        config_filename=f"{POLICY_PREPROCESSOR_DEFAULT_NAME}.json",
+        overrides={
+            "tokenizer_processor": {"tokenizer_name": config.vlm_model_name},
+            "device_processor": {"device": "cpu"},
+        },
+    )
+    for step in preprocessor.steps:
+        if isinstance(step, NormalizerProcessorStep):
+            stats.update(step.stats)
+
+
 def explain_missing_weights(
     config: CLSSmolVLAConfig, directory: Path, missing: list[str], unexpected: list[str]
 ) -> None:
@@ -133,7 +199,8 @@ def explain_missing_weights(
     needed = [
         name
         for name in missing
-        if name not in CLS_WEIGHTS and not any(u in name for u in UNUSED_WEIGHTS)
+        if not name.startswith((*CLS_WEIGHTS, *TRAINING_WEIGHTS))
+        and not any(u in name for u in UNUSED_WEIGHTS)
     ]
     if needed:
         raise ValueError(
@@ -152,14 +219,14 @@ def explain_missing_weights(
             len(unexpected),
             unexpected[:3],
         )
-    if any(name in CLS_WEIGHTS for name in missing):
+    if any(name.startswith(CLS_WEIGHTS) for name in missing):
         config.cls_head_trained = False
         logger.warning(
             "the checkpoint %s has no CLS head (%s): a new, untrained one is used. %s, but the "
             "similarity and the "
             "scene changes mean nothing until the CLS head is trained",
             directory,
-            ", ".join(CLS_WEIGHTS),
+            ", ".join(p.rstrip(".") for p in CLS_WEIGHTS if any(n.startswith(p) for n in missing)),
             "The actions are what they were without it"
             if config.cls_attention == "readout"
             else "It changes the actions too (cls_attention='bidirectional')",

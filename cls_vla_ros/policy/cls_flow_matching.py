@@ -8,6 +8,8 @@ from lerobot.policies.common.vla_utils import clone_past_key_values, make_att_2d
 from lerobot.policies.smolvla.modeling_smolvla import VLAFlowMatching
 from torch import Tensor, nn
 
+from cls_vla_ros.policy.cls_adapter import CLSAdapter
+from cls_vla_ros.policy.cls_objective import INITIAL_LOG_SCALE
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.prefix import Prefix
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from lerobot.policies.rtc.modeling_rtc import RTCProcessor
     from transformers import DynamicCache
 
-CLS_PARAMETER = "pre_cls_param"
+CLS_PARTS = ("pre_cls_param", "cls_log_scale", "cls_adapter.")
 CLS_INIT_STD = 0.02  # SmolVLM's initializer_range, with which its own embeddings start
 
 
@@ -37,6 +39,36 @@ class CLSVLAFlowMatching(VLAFlowMatching):
             hidden = self.vlm_with_expert.config.text_config.hidden_size
             self.pre_cls_param = nn.Parameter(torch.empty(1, config.num_cls_prefix, hidden))
             nn.init.normal_(self.pre_cls_param, std=CLS_INIT_STD)
+            # Of the contrastive objectives, as CLIP's logit scale. Inference has no use for it.
+            self.cls_log_scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE))
+            if config.cls_adapter_width:
+                self.cls_adapter = CLSAdapter(
+                    hidden,
+                    len(config.image_features) * self._tokens_per_picture(),
+                    config.cls_adapter_width,
+                    config.num_cls_prefix,
+                )
+        if config.trains_cls:
+            self._choose_what_is_trained()
+
+    def _choose_what_is_trained(self) -> None:
+        """What lerobot freezes, corrected for a loss that looks at the language model's output."""
+        if self.config.train_cls_only:
+            for name, parameter in self.named_parameters():
+                parameter.requires_grad_(name.startswith(CLS_PARTS))
+        elif not self.config.train_expert_only:
+            # Nothing but the CLS tokens reads what the last layer makes, so lerobot leaves it, and
+            # the norm after it, as they were drawn.
+            text_model = self.vlm_with_expert.get_vlm_model().text_model
+            text_model.layers[-1].requires_grad_(True)
+            text_model.norm.requires_grad_(True)
+
+    def _tokens_per_picture(self) -> int:
+        vlm, resize_to = self.vlm_with_expert.config, self.config.resize_imgs_with_padding
+        # Where they are not resized, those of all cameras are of one size.
+        width, height = resize_to or next(iter(self.config.image_features.values())).shape[1:]
+        patch = vlm.vision_config.patch_size
+        return (width // patch) * (height // patch) // vlm.scale_factor**2
 
     @property
     def _cls_in_prefix(self) -> bool:
@@ -85,17 +117,44 @@ class CLSVLAFlowMatching(VLAFlowMatching):
         )
         obs_cls_out = None
         if self._cls_in_prefix:
-            obs_cls_out = prefix_out[:, : self.config.num_cls_prefix].float().clone()
+            obs_cls_out = prefix_out[:, : self.config.num_cls_prefix].float()
         elif self.config.use_cls_head:
             images_and_language = pad_masks & (
                 torch.cumsum(att_masks, dim=1) == 0
             )  # (B, P), without the state
             obs_cls_out = self._read_out(past_key_values, images_and_language).float()
+        if obs_cls_out is not None and self.config.cls_adapter_width:
+            pictures, present = self._picture_tokens(embs, pad_masks, len(images))
+            obs_cls_out = obs_cls_out + self.cls_adapter(pictures, present)
         # The state is the last token, or, where prefix_length pads, the only one of its block.
         length = pad_masks.shape[1]
         padded = self.prefix_length > 0
         state_index = int(att_masks[0].int().argmax()) if padded else length - 1
+        if obs_cls_out is not None:
+            obs_cls_out = obs_cls_out.clone()  # a view would keep the whole prefix in memory
         return Prefix(past_key_values, pad_masks, obs_cls_out, state_index)
+
+    def _picture_tokens(
+        self, embs: Tensor, pad_masks: Tensor, cameras: int
+    ) -> tuple[Tensor, Tensor]:
+        """The pictures' tokens in a prefix, without the special ones around them.
+
+        Args:
+            embs: (B, P, H).
+            pad_masks: (B, P) bool.
+            cameras: C.
+
+        Returns:
+            (B, C * tokens, H), and (B, C * tokens) bool, False for an absent camera.
+        """
+        start = self.config.num_cls_prefix if self._cls_in_prefix else 0
+        before = len(self.global_image_start_token) if self.add_image_special_tokens else 0
+        after = len(self.image_end_token) if self.add_image_special_tokens else 0
+        tokens = self._tokens_per_picture()
+        each = before + tokens + after
+        columns = torch.arange(start, start + cameras * each, device=embs.device)
+        columns = columns.view(cameras, each)[:, before : before + tokens].flatten()
+        return embs[:, columns], pad_masks[:, columns]
 
     def refresh_state(self, prefix: Prefix, state: Tensor) -> Prefix:
         """The prefix of the same pictures and instruction with another state.

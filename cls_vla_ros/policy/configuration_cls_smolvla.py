@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
+from cls_vla_ros.policy.cls_objective import OBJECTIVES
+from cls_vla_ros.policy.cls_pairs import pair_deltas
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_rows, parse_threshold
 
 CLS_ATTENTION = ("bidirectional", "readout")
@@ -28,15 +30,27 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             language, nothing sees them, and the actions are exactly what they were without them,
             so any fine-tuned SmolVLA can be given a gate.
         cls_head_trained: whether the CLS tokens were trained with a CLS objective. Without that
-            the similarity is noise; the node says so, and does not rest a decision on it.
+            the similarity is noise; the node says so, and does not rest a decision on it. Training
+            sets it.
+        cls_adapter_width: how much the CLS tokens read of each place of a picture, beside what
+            they attend to; see cls_adapter.py. 0 for CLS tokens alone, as in the guide.
+        cls_objective: what trains them: "infonce_2x2", "infonce" or "vicreg"; see
+            cls_objective.py.
+        cls_loss_weight: of the objective beside the action loss; 0 to train without it.
+        cls_pair_steps: token 1 at a frame learns to predict token 0 of a frame up to this many
+            frames of the dataset later: the longest interval between two full inferences, in
+            frames.
+        train_cls_only: train the CLS head and nothing else, on a policy that is trained already;
+            its other weights and its normalisation stay what they were, and are saved byte for
+            byte. Needs cls_attention="readout".
         cls_thresholds: rows [interval_s, threshold], sorted by interval: the threshold for the
             time since the previous full inference, in seconds, as `calibrate` found them. Empty:
             cls_similarity_threshold for all.
         cls_max_age_s: how old a reused prefix may be, in seconds, likewise; None: the runtime's
             default.
         cls_max_reuses: how often in a row one may be reused, likewise.
-        cls_episodes_trained_on: `provenance.fingerprint` of each, so that nobody calibrates or
-            judges on them unawares.
+        cls_episodes_trained_on: `provenance.fingerprint` of each episode that the CLS head was
+            trained on, so that nobody calibrates or judges on them unawares. Training sets it.
     """
 
     use_cls_head: bool = True
@@ -47,6 +61,11 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     cls_thresholds: list[list[float]] = field(default_factory=list)
     cls_max_age_s: float | None = None
     cls_max_reuses: int | None = None
+    cls_adapter_width: int = 0
+    cls_objective: str = "infonce_2x2"
+    cls_loss_weight: float = 1.0
+    cls_pair_steps: int = 8
+    train_cls_only: bool = False
     cls_episodes_trained_on: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,6 +95,55 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be at least 0, or null; got {value}")
+        self._check_training()
+
+    def _check_training(self) -> None:
+        if self.cls_objective not in OBJECTIVES:
+            raise ValueError(
+                f"cls_objective must be one of {OBJECTIVES}, got {self.cls_objective!r}"
+            )
+        if not 0 <= self.cls_loss_weight < math.inf:
+            raise ValueError(f"cls_loss_weight must be 0 or more, got {self.cls_loss_weight}")
+        if self.cls_pair_steps < 1:
+            raise ValueError(
+                "cls_pair_steps is a number of frames, at least 1, between the two frames of a "
+                f"pair; got {self.cls_pair_steps}"
+            )
+        if self.train_cls_only and not self.trains_cls:
+            raise ValueError(
+                "train_cls_only trains the CLS head alone, so it needs use_cls_head=true and a "
+                "cls_loss_weight above 0"
+            )
+        if self.train_cls_only and self.cls_attention != "readout":
+            raise ValueError(
+                'train_cls_only needs cls_attention="readout": in the layout '
+                f"{self.cls_attention!r} the actions depend on the CLS tokens, so training those "
+                "would change them. A stock checkpoint gets the layout from "
+                "`python -m cls_vla_ros.policy.add_cls_head STOCK OUT`"
+            )
+
+    @property
+    def trains_cls(self) -> bool:
+        """Whether training has the CLS objective in it."""
+        return self.use_cls_head and self.cls_loss_weight > 0
+
+    @property
+    def observation_delta_indices(self) -> list[int]:
+        """Frames of an observation in training: those that pairs are made with, then its own.
+
+        Its own is the last, because that is the one which stock SmolVLA takes of several.
+        """
+        if not self.trains_cls:
+            return super().observation_delta_indices
+        return [*pair_deltas(self.cls_pair_steps), 0]
+
+    @property
+    def action_delta_indices(self) -> list[int] | None:
+        """Steps of the chunk; None where no action is learned.
+
+        For each step of a chunk lerobot reads the pictures of that frame too.
+        """
+        return None if self.train_cls_only else super().action_delta_indices
 
     @classmethod
     def from_stock(cls, stock: SmolVLAConfig) -> "CLSSmolVLAConfig":

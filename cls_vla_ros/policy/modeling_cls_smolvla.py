@@ -6,9 +6,7 @@ from pathlib import Path
 import torch
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.pretrained import PreTrainedPolicy
-from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot.utils.constants import (
-    OBS_IMAGES,
     OBS_LANGUAGE_ATTENTION_MASK,
     OBS_LANGUAGE_TOKENS,
     OBS_STATE,
@@ -17,14 +15,28 @@ from lerobot.utils.device_utils import resolve_safetensors_device
 from safetensors.torch import load_model
 from torch import Tensor
 
-from cls_vla_ros.policy.checkpoint import explain_missing_weights, load_config, save_vlm_beside
+from cls_vla_ros.policy.batch import check_keys, own_state
+from cls_vla_ros.policy.checkpoint import (
+    as_stored,
+    explain_missing_weights,
+    keep_normalisation,
+    load_config,
+    save_vlm_beside,
+    stored_dtypes,
+)
 from cls_vla_ros.policy.cls_flow_matching import CLSVLAFlowMatching
+from cls_vla_ros.policy.cls_training import CLSTraining
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.prefix import Origin, Prefix, check_masks, check_prefix
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
 
+HUB_KWARGS = (
+    *("force_download", "resume_download", "proxies", "token", "cache_dir", "local_files_only"),
+    "revision",
+)
 
-class CLSSmolVLAPolicy(SmolVLAPolicy):
+
+class CLSSmolVLAPolicy(CLSTraining):
     """SmolVLA that also says whether the scene is as its previous inference predicted.
 
     `gate` is the history of whoever calls `predict_action_chunk(..., compute_cls_similarity=True)`
@@ -35,7 +47,7 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
     config_class = CLSSmolVLAConfig
     name = "cls_smolvla"
 
-    def __init__(self, config: CLSSmolVLAConfig, **kwargs) -> None:
+    def __init__(self, config: CLSSmolVLAConfig, *, dataset_meta=None, **kwargs) -> None:
         # Not SmolVLAPolicy.__init__: it would build the stock model first, and loading would take
         # twice as long.
         PreTrainedPolicy.__init__(self, config)
@@ -45,6 +57,7 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         # Of predict_action_chunk: resets, full inferences, and the last of them that the gate saw.
         self._episode = self._number = self._judged_number = 0
         self.init_rtc_processor()
+        self._start_training(dataset_meta)
         self.model = CLSVLAFlowMatching(config, rtc_processor=self.rtc_processor)
         self.reset()
 
@@ -65,14 +78,20 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
             pretrained_name_or_path: a directory with config.json and model.safetensors, or a hub
                 id.
             config: overrides the checkpoint's configuration.
-            kwargs: lerobot's (revision, cache_dir, local_files_only, ...).
+            kwargs: lerobot's: revision, cache_dir, local_files_only, ..., and dataset_meta where
+                lerobot-train goes on from a checkpoint.
 
         Raises:
             FileNotFoundError: there is no such checkpoint.
             ValueError: it is of another policy type, or lacks weights that the actions depend on.
         """
-        config = load_config(pretrained_name_or_path, config=config, **kwargs)
-        return super().from_pretrained(pretrained_name_or_path, config=config, **kwargs)
+        meta = kwargs.get("dataset_meta")
+        hub_kwargs = {key: kwargs[key] for key in HUB_KWARGS if key in kwargs}
+        config = load_config(pretrained_name_or_path, config=config, **hub_kwargs)
+        policy = super().from_pretrained(pretrained_name_or_path, config=config, **kwargs)
+        if meta is not None and config.train_cls_only:
+            keep_normalisation(pretrained_name_or_path, config, meta.stats)
+        return policy
 
     @classmethod
     def _load_as_safetensor(cls, model, model_file, map_location, strict):
@@ -80,9 +99,13 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
             model, model_file, strict=strict, device=resolve_safetensors_device(map_location)
         )
         explain_missing_weights(model.config, Path(model_file).parent, missing, unexpected)
+        model._stored_dtypes = stored_dtypes(model_file)
         return model
 
     def _save_pretrained(self, save_directory, state_dict=None):
+        self._record_provenance()
+        if self.config.train_cls_only:
+            state_dict = as_stored(state_dict or self.state_dict(), self._stored_dtypes)
         super()._save_pretrained(save_directory, state_dict=state_dict)
         save_vlm_beside(self.config, Path(save_directory))
 
@@ -105,8 +128,8 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
             ValueError: the batch has no picture, or keys in the guide's spelling.
         """
         self.eval()
-        _check_keys(batch)
-        batch = self._prepare_batch(_own(batch))
+        check_keys(batch)
+        batch = self._prepare_batch(own_state(batch))
         images, img_masks = self.prepare_images(batch)
         return self.model.encode_prefix(
             images,
@@ -151,7 +174,7 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
         """
         self._check_fits(prefix, batch[OBS_STATE])
         return self.model.refresh_state(
-            prefix, self.prepare_state(self._prepare_batch(_own(batch)))
+            prefix, self.prepare_state(self._prepare_batch(own_state(batch)))
         )
 
     @torch.no_grad()
@@ -195,14 +218,14 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
             ValueError: the batch lacks something, or prefix and batch or masks do not belong
                 together. Nothing has changed then.
         """
-        _check_keys(batch)
+        check_keys(batch)
         if cal_cache:
             self._check_action_context(action_context, batch[OBS_STATE].shape[0])
             prefix = replace(self.encode_prefix(batch), origin=self._origin(batch))
             return prefix, prefix.pad_masks, None
         with_gate = compute_cls_similarity and self.config.use_cls_head
         if past_key_values is None and not with_gate:
-            return super().predict_action_chunk(_own(batch), noise, **rtc_kwargs)
+            return super().predict_action_chunk(own_state(batch), noise, **rtc_kwargs)
 
         if past_key_values is None:
             prefix = used = self.encode_prefix(batch)
@@ -268,26 +291,3 @@ class CLSSmolVLAPolicy(SmolVLAPolicy):
                 f"action_context must be (batch, chunk_size, action_dim) = {expected}, got "
                 f"{tuple(action_context.shape)}"
             )
-
-
-def _own(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A batch whose state may be written in place, as lerobot's _prepare_batch does for Aloha."""
-    return {**batch, OBS_STATE: batch[OBS_STATE].clone()}
-
-
-def _check_keys(batch: dict[str, Tensor]) -> None:
-    """Say which key to use, where the guide's spelling or nothing was given."""
-    for key in batch:
-        if key.startswith("obs."):
-            raise ValueError(
-                f"the batch has the key {key!r}; lerobot's name for it is "
-                f"'observation.{key.removeprefix('obs.')}'"
-            )
-    needed = (OBS_STATE, OBS_LANGUAGE_TOKENS, OBS_LANGUAGE_ATTENTION_MASK)
-    missing = [key for key in needed if key not in batch]
-    if missing:
-        raise ValueError(
-            f"the batch lacks {missing}; it has {sorted(batch)}. Expected are {list(needed)} and "
-            f"{OBS_IMAGES}.*, "
-            f"as the checkpoint's preprocessor makes them from an observation and its 'task'"
-        )

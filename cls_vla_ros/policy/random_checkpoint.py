@@ -74,6 +74,15 @@ TINY = Architecture(
     num_vlm_layers=4,
 )
 
+# The demo's: small enough to be trained on two CPU cores, 0.5 million parameters. Patches of 8
+# pixels, since what is to be seen may be as small in a picture of 64.
+DEMO = Architecture(
+    text=TINY.text,
+    vision=TINY.vision | {"patch_size": 8},
+    scale_factor=2,
+    num_vlm_layers=4,
+)
+
 # SmolVLM2-500M-Video-Instruct's sizes, as its config.json has them: with 16 layers and SmolVLA's
 # expert, 450 million parameters.
 SMOLVLM2_500M = Architecture(

@@ -1,0 +1,161 @@
+"""What a picture may do without the scene having changed, and patches that do change it.
+
+All of it works on pictures (B, 3, height, width) float32 in [0, 1], draws from a torch generator
+(None for torch's own), and is vectorised over the batch.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+BRIGHTNESS = (0.7, 1.3)  # gain; lights are dimmed and turned up
+NOISE_STD = 0.02  # of 1; at most
+SHIFT_PIXELS = 1  # at most, up or down and to a side: a camera trembles
+
+# Half axes of a patch, as a share of the picture's sides: from a mug far away to a hand before
+# the lens.
+PATCH_HALF_AXES = (0.05, 0.4)
+# How far a displaced region was moved, as a share of the sides.
+PATCH_MOVED = (0.05, 0.3)
+NATURAL, DISPLACED, FLAT = 0.3, 0.45, 0.25  # how often each kind
+VISIBLE = 0.002  # mean change of a picture below which nobody could see the patch
+
+
+class Patch(NamedTuple):
+    """Something to paste into a picture, the same into any number of them.
+
+    Attributes:
+        mask: (B, 1, height, width) in [0, 1], how much of the patch is seen.
+        content: (B, 3, height, width), its picture.
+    """
+
+    mask: Tensor
+    content: Tensor
+
+    def paste(self, pictures: Tensor) -> Tensor:
+        """The pictures with it, (B, 3, height, width)."""
+        return torch.lerp(pictures, self.content, self.mask)
+
+    def change(self, pictures: Tensor) -> Tensor:
+        """How much it changes each picture: mean absolute difference, (B,)."""
+        return (self.paste(pictures) - pictures).abs().mean(dim=(1, 2, 3))
+
+
+def disturb(pictures: Tensor, generator: Generator | None = None) -> Tensor:
+    """Other light, noise and a camera that trembles; each picture has its own.
+
+    Args:
+        pictures: (B, 3, height, width).
+        generator: what to draw from.
+
+    Returns:
+        (B, 3, height, width) in [0, 1].
+    """
+    size = len(pictures)
+    shift = torch.randint(
+        -SHIFT_PIXELS, SHIFT_PIXELS + 1, (2, size), generator=generator, device=pictures.device
+    )
+    moved = _moved(pictures, *shift)
+    gain = _uniform(BRIGHTNESS, size, pictures, generator)[:, None, None, None]
+    std = _uniform((0.0, NOISE_STD), size, pictures, generator)[:, None, None, None]
+    noise = torch.randn(
+        pictures.shape, generator=generator, device=pictures.device, dtype=pictures.dtype
+    )
+    return (moved * gain + noise * std).clamp(0.0, 1.0)
+
+
+def draw_patches(pictures: Tensor, generator: Generator | None = None) -> Patch:
+    """For each picture something that was not there: natural, displaced or flat.
+
+    natural: a region of another picture of the batch. displaced: the same region of the same
+    picture, moved, so that something in it is gone from where it was and is elsewhere. flat: one
+    colour, as of a box or a hand close to the lens. Its outline is an ellipse or nearly a
+    rectangle, turned, with a sharp or soft edge.
+
+    Args:
+        pictures: (B, 3, height, width).
+        generator: what to draw from.
+    """
+    size, device = len(pictures), pictures.device
+    kind = _uniform((0.0, 1.0), size, pictures, generator)
+    other = torch.randint(1, max(size, 2), (size,), generator=generator, device=device)
+    other = (torch.arange(size, device=device) + other) % size
+    natural = _moved(pictures[other], *_offsets(pictures, (0.0, 0.5), generator))
+    displaced = _moved(pictures, *_offsets(pictures, PATCH_MOVED, generator))
+    colour = torch.rand((size, 3, 1, 1), generator=generator, device=device)
+    flat = colour.to(pictures.dtype).expand_as(pictures)
+    kind = kind[:, None, None, None]
+    content = torch.where(kind < NATURAL, natural, displaced)
+    content = torch.where(kind >= NATURAL + DISPLACED, flat, content)
+    return Patch(_outlines(pictures, generator), content)
+
+
+def keep_some(patches: list[Patch], generator: Generator | None = None) -> list[Patch]:
+    """Of the patches of C cameras, leave each sample some: what is seen by one is not by all.
+
+    Args:
+        patches: for each camera.
+        generator: what to draw from.
+    """
+    size, device = len(patches[0].mask), patches[0].mask.device
+    kept = torch.rand((len(patches), size), generator=generator, device=device) < 0.6
+    always = torch.randint(len(patches), (size,), generator=generator, device=device)
+    kept[always, torch.arange(size, device=device)] = True
+    return [
+        Patch(patch.mask * keep[:, None, None, None], patch.content)
+        for patch, keep in zip(patches, kept, strict=True)
+    ]
+
+
+def _outlines(pictures: Tensor, generator: Generator | None) -> Tensor:
+    """Masks (B, 1, height, width): |u / a|^p + |v / b|^p < 1 in turned coordinates u, v."""
+    size, (height, width) = len(pictures), pictures.shape[-2:]
+
+    def draw(low: float, high: float) -> Tensor:
+        return _uniform((low, high), size, pictures, generator)[:, None, None]
+
+    rows = torch.arange(height, device=pictures.device, dtype=pictures.dtype)[:, None]
+    columns = torch.arange(width, device=pictures.device, dtype=pictures.dtype)
+    y = rows - draw(0.0, 1.0) * height  # (B, height, 1)
+    x = columns - draw(0.0, 1.0) * width  # (B, 1, width)
+    angle = draw(0.0, torch.pi)
+    u, v = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
+    low, high = (torch.tensor(share).log().item() for share in PATCH_HALF_AXES)
+    side = (height * width) ** 0.5
+    a, b = draw(low, high).exp() * side, draw(low, high).exp() * side
+    power = torch.where(draw(0.0, 1.0) < 0.5, 2.0, 8.0)
+    distance = ((u / a).abs() ** power + (v / b).abs() ** power) ** (1 / power)
+    softness = draw(0.3, 1.5)  # pixels
+    edge = (1 - distance) * torch.minimum(a, b) / softness
+    return edge.clamp(-30, 30).sigmoid()[:, None]
+
+
+def _offsets(
+    pictures: Tensor, shares: tuple[float, float], generator: Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Distances in pixels, up or down and to a side, in a random direction: 2 x (B,) int."""
+    size, (height, width) = len(pictures), pictures.shape[-2:]
+    far = _uniform(shares, size, pictures, generator)
+    angle = _uniform((0.0, 2 * torch.pi), size, pictures, generator)
+    return (far * angle.sin() * height).round().long(), (far * angle.cos() * width).round().long()
+
+
+def _moved(pictures: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Each picture moved by whole pixels; what comes in at an edge repeats the edge."""
+    height, width = pictures.shape[-2:]
+    rows = torch.arange(height, device=pictures.device) - down[:, None]  # (B, height)
+    columns = torch.arange(width, device=pictures.device) - right[:, None]  # (B, width)
+    which = torch.arange(len(pictures), device=pictures.device)[:, None, None]
+    moved = pictures.permute(0, 2, 3, 1)[
+        which, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
+    ]
+    return moved.permute(0, 3, 1, 2)
+
+
+def _uniform(
+    bounds: tuple[float, float], size: int, like: Tensor, generator: Generator | None
+) -> Tensor:
+    low, high = bounds
+    drawn = torch.rand(size, generator=generator, device=like.device, dtype=like.dtype)
+    return low + (high - low) * drawn
