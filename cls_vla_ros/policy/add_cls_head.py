@@ -2,11 +2,11 @@
 
 lerobot-train makes the policy whose type a checkpoint's config.json names, and takes no other one
 beside --policy.path. So a `smolvla` checkpoint is written once more as a `cls_smolvla` one: the
-same weights, byte for byte, the same processors, and CLS tokens in the layout "readout". Then
+same weights, byte for byte, the same processors, and a CLS head in the layout "readout". Then
 
     lerobot-train --policy.path=OUT --discover_packages_path=cls_vla_ros.policy ...
 
-trains these tokens and nothing else. (Without "policy." before discover_packages_path: beside
+trains that head and nothing else. (Without "policy." before discover_packages_path: beside
 --policy.path lerobot takes that for a field of the policy.)
 """
 
@@ -17,25 +17,31 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
+from lerobot.configs import PreTrainedConfig
 from lerobot.utils.constants import (
     POLICY_POSTPROCESSOR_DEFAULT_NAME,
     POLICY_PREPROCESSOR_DEFAULT_NAME,
 )
 
-from cls_vla_ros.policy.checkpoint import check_exists
+from cls_vla_ros.policy.checkpoint import check_exists, load_config
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
+# On a backbone that was not trained for them, CLS tokens alone see little.
+ADAPTER_WIDTH = 16
 PROCESSORS = (f"{POLICY_PREPROCESSOR_DEFAULT_NAME}*", f"{POLICY_POSTPROCESSOR_DEFAULT_NAME}*")
 
 
-def add_cls_head(stock: str | Path, out: Path, seed: int = 0) -> CLSSmolVLAPolicy:
+def add_cls_head(
+    stock: str | Path, out: Path, *, adapter_width: int = ADAPTER_WIDTH, seed: int = 0
+) -> CLSSmolVLAPolicy:
     """Write a checkpoint as one whose CLS head can be trained.
 
     Args:
-        stock: a `smolvla` checkpoint, or a `cls_smolvla` one in the layout "readout": a directory,
-            or a hub id.
+        stock: a `smolvla` checkpoint: a directory, or a hub id.
         out: the new checkpoint's directory.
-        seed: of the CLS tokens.
+        adapter_width: cls_adapter_width of the new head; 0 for CLS tokens alone.
+        seed: of the head's weights.
 
     Returns:
         The policy as it was written.
@@ -43,7 +49,7 @@ def add_cls_head(stock: str | Path, out: Path, seed: int = 0) -> CLSSmolVLAPolic
     Raises:
         FileExistsError: `out` is there already.
         FileNotFoundError: there is no such checkpoint, or it has no processors.
-        ValueError: its layout is not "readout", or it is no SmolVLA.
+        ValueError: it has a CLS head already, or it is no SmolVLA.
     """
     if out.exists():
         raise FileExistsError(f"{out} is there already: choose another directory, or remove it")
@@ -58,15 +64,17 @@ def add_cls_head(stock: str | Path, out: Path, seed: int = 0) -> CLSSmolVLAPolic
             "Convert it once with `python -m lerobot.processor.migrate_policy_normalization "
             "--pretrained-path ...`"
         )
+    if isinstance(PreTrainedConfig.from_pretrained(source), CLSSmolVLAConfig):
+        raise ValueError(
+            f"the checkpoint {stock} has a CLS head already. If its cls_attention is "
+            '"readout", train that with lerobot-train --policy.path=... '
+            "--policy.train_cls_only=true"
+        )
+    config = load_config(source)
+    config.cls_adapter_width = adapter_width
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        policy = CLSSmolVLAPolicy.from_pretrained(source)
-    if policy.config.cls_attention != "readout":
-        raise ValueError(
-            f"the checkpoint {stock} has CLS tokens that its actions depend on "
-            f"(cls_attention={policy.config.cls_attention!r}): they were trained with it, and "
-            "cannot be trained alone"
-        )
+        policy = CLSSmolVLAPolicy.from_pretrained(source, config=config)
     policy.config.train_cls_only = True
     policy.save_pretrained(out)
     for file in processors:
@@ -78,11 +86,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="add_cls_head", description=__doc__.split("\n")[0])
     parser.add_argument("stock", help="a smolvla checkpoint: a directory, or a hub id")
     parser.add_argument("out", type=Path, help="directory for the new one")
-    parser.add_argument("--seed", type=int, default=0, help="of the CLS tokens (default 0)")
+    parser.add_argument(
+        "--adapter-width",
+        type=int,
+        default=ADAPTER_WIDTH,
+        help=f"what it reads of each place of a picture; 0 for none (default {ADAPTER_WIDTH})",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the head (default 0)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        add_cls_head(args.stock, args.out, args.seed)
+        add_cls_head(args.stock, args.out, adapter_width=args.adapter_width, seed=args.seed)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     print(
