@@ -15,6 +15,7 @@ from cls_vla_ros.inference import Observation, load_policy
 from cls_vla_ros.inference.observation import picture_names
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
+from cls_vla_ros.policy.cls_flow_matching import CLS_PARTS
 from cls_vla_ros.policy.random_checkpoint import (
     SMOLVLM2_500M,
     TINY,
@@ -56,7 +57,9 @@ class Setting:
         values = {name: getattr(ours, name) for name in names if names[name].init}
         config = SmolVLAConfig(**(values | {"compile_model": compiled, "device": self.device}))
         policy = SmolVLAPolicy(config).to(self.device).eval()
-        weights = {k: v for k, v in self.policy.state_dict().items() if "pre_cls_param" not in k}
+        all_weights = self.policy.state_dict().items()
+        own = tuple(f"model.{part}" for part in CLS_PARTS)
+        weights = {name: w for name, w in all_weights if not name.startswith(own)}
         policy.load_state_dict(weights)
         return policy
 

@@ -33,6 +33,7 @@ def trained(checkpoint, tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_what_it_finds_is_in_the_checkpoint_and_the_rest_is_kept(make_bag, trained, run, capsys):
     path = trained()
     before = json.loads((path / "config.json").read_text())
@@ -56,7 +57,8 @@ def test_what_it_finds_is_in_the_checkpoint_and_the_rest_is_kept(make_bag, train
     assert "does not say what it was trained on" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("events", [None, pytest.param([], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("events", [None, []])
 def test_without_events_changes_are_made_and_it_is_said(
     make_bag, trained, run, capsys, tmp_path, events
 ):

@@ -38,6 +38,7 @@ def report_of(run, policy, tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_the_guard_sees_the_occluder_and_reuse_is_as_the_node_does(
     make_bag, report_of, tmp_path, capsys
 ):

@@ -22,6 +22,7 @@ from cls_vla_ros.tools.sim_recording import HowToRecord, Take, is_recorded, reco
 from cls_vla_ros.tools.sim_tasks import STEPS_PER_FRAME
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 
 
 class Heard:
