@@ -13,9 +13,9 @@ from lerobot.processor import PolicyProcessorPipeline
 
 from cls_vla_ros.inference import Observation, load_policy
 from cls_vla_ros.inference.observation import picture_names
+from cls_vla_ros.policy.cls_flow_matching import CLS_PARTS
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
-from cls_vla_ros.policy.cls_flow_matching import CLS_PARTS
 from cls_vla_ros.policy.random_checkpoint import (
     SMOLVLM2_500M,
     TINY,
