@@ -14,7 +14,7 @@ VARIANTS = {
     "without CLS head": {"use_cls_head": False},
     "bidirectional": {},
     "readout": {"cls_attention": "readout"},
-    "CLS tokens without adapter": {"cls_adapter_width": 0},
+    "CLS adapter": {"cls_adapter_width": 16},
     "three CLS tokens": {"num_cls_prefix": 3, "cls_attention": "readout"},
     "special tokens around pictures": {"add_image_special_tokens": True},
     "self-attention everywhere": {"attention_mode": "self_attn"},
