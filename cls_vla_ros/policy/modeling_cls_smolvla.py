@@ -58,6 +58,7 @@ class CLSSmolVLAPolicy(CLSTraining):
         self._episode = self._number = self._judged_number = 0
         self.init_rtc_processor()
         self._start_training(dataset_meta)
+        self._stored_dtypes = {}  # of the checkpoint that it was loaded from
         self.model = CLSVLAFlowMatching(config, rtc_processor=self.rtc_processor)
         self.reset()
 
@@ -104,7 +105,7 @@ class CLSSmolVLAPolicy(CLSTraining):
 
     def _save_pretrained(self, save_directory, state_dict=None):
         self._record_provenance()
-        if self.config.train_cls_only:
+        if self.config.train_cls_only and self._stored_dtypes:
             state_dict = as_stored(state_dict or self.state_dict(), self._stored_dtypes)
         super()._save_pretrained(save_directory, state_dict=state_dict)
         save_vlm_beside(self.config, Path(save_directory))

@@ -49,10 +49,11 @@ def dataset(tmp_path_factory):
 def train(dataset, out, *args, steps):
     return subprocess.run(
         [
-            *("lerobot-train", *args, f"--output_dir={out}", f"--steps={steps}"),
+            *("lerobot-train", f"--output_dir={out}", f"--steps={steps}"),
             *("--dataset.repo_id=local/random", f"--dataset.root={dataset}", "--batch_size=6"),
             *("--num_workers=0", "--log_freq=1", "--save_freq=2", "--wandb.enable=false"),
             *("--policy.device=cpu", "--policy.push_to_hub=false", "--policy.cls_pair_steps=2"),
+            *args,
         ],
         capture_output=True,
         text=True,
