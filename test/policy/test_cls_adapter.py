@@ -45,7 +45,7 @@ def test_it_computes_in_float32(adapter, pictures):
 def test_in_the_policy_it_reads_the_vision_models_tokens(
     with_stock_weights, make_batch, noise, cls_attention, overrides
 ):
-    policy = with_stock_weights(cls_attention=cls_attention, **overrides)
+    policy = with_stock_weights(cls_attention=cls_attention, cls_adapter_width=16, **overrides)
     seen = []
     policy.model.cls_adapter.register_forward_pre_hook(lambda _, args: seen.append(args))
     batch = make_batch()
