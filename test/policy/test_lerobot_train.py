@@ -103,6 +103,11 @@ def test_the_head_alone(dataset, tmp_path):
     start = make_random_checkpoint(
         tmp_path / "start", CAMERAS, stats, cls_attention="readout", train_cls_only=True
     )
+    preprocessor = json.loads((start / "policy_preprocessor.json").read_text())
+    for step in preprocessor["steps"]:  # it names the folder that the checkpoint was made in
+        if "tokenizer_name" in step.get("config", {}):
+            step["config"]["tokenizer_name"] = str(start / "vlm")
+    (start / "policy_preprocessor.json").write_text(json.dumps(preprocessor))
     begin = (f"--policy.path={start}", f"--discover_packages_path={PLUGIN}")
     run = train(dataset, tmp_path / "out", *begin, steps=2)
     assert run.returncode == 0, run.stderr[-3000:]
