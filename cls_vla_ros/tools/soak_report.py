@@ -114,7 +114,9 @@ def drifts_of(rows: list[dict[str, float]]) -> list[str]:
             problems.append(f"{name} drifts: median {before:.1f}, in the end {after:.1f}")
     growth = rows[-1]["memory_mb"] - rows[TENTHS // 2 - 1]["memory_mb"]
     if growth > MEMORY_MB:
-        problems.append(f"memory grows: by {growth:.1f} MB in the second half, allowed {MEMORY_MB:g} MB")
+        problems.append(
+            f"memory grows: by {growth:.1f} MB in the second half, allowed {MEMORY_MB:g} MB"
+        )
     return problems
 
 
