@@ -15,6 +15,6 @@ setup(
     install_requires=["lerobot[smolvla]==0.6.1"],
     extras_require={
         "training": ["lerobot[training]==0.6.1"],
-        "sim": ["metaworld==3.1.1", "mujoco==3.3.0"],
+        "sim": ["metaworld==3.1.1", "mujoco==3.3.0", "scipy==1.18.1"],
     },
 )
