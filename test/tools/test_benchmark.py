@@ -18,7 +18,7 @@ def report(tmp_path_factory):
             [
                 *("benchmark", "--device", "cpu", "--architecture", "tiny", "--cameras", "2"),
                 *("--picture", "64x48", "--inferences", "8", "--eager-inferences", "8"),
-                *("--dtypes", "float32", "bfloat16", "--profile", "--out", str(out)),
+                *("--dtypes", "float32", "bfloat16", "--out", str(out)),
             ],
         )
         benchmark.main()
@@ -62,3 +62,14 @@ def test_the_machine_and_the_date_are_said(report):
 
 def test_a_picture_size_is_width_by_height():
     assert benchmark.picture_size("640x480") == (480, 640)
+
+
+@pytest.mark.slow
+def test_the_profile_says_where_the_time_goes(monkeypatch, capsys):
+    small = ("--device", "cpu", "--architecture", "tiny", "--cameras", "1", "--picture", "64x48")
+    counts = ("--inferences", "2", "--eager-inferences", "2", "--case", "ours eager float32")
+    monkeypatch.setattr(sys, "argv", ["benchmark", *small, *counts, "--profile"])
+    benchmark.main()
+    said = capsys.readouterr().out
+    assert "ours eager float32 torch, reuse" in said
+    assert "aten::" in said

@@ -12,9 +12,12 @@ from cls_vla_ros.tools.processes import run_all
 from cls_vla_ros.tools.record_sim import parse_args, parse_seeds
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from cls_vla_ros.tools.processes import run_all
+
+# A shell starts what runs in its background with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def work(folder, number):
     (Path(folder) / f"begun_{number}").touch()
