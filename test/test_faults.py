@@ -56,7 +56,7 @@ def seconds_until(condition, timeout_s: float, what) -> float:
             fault,
             mode,
             id=f"{fault.name}-{mode}",
-            marks=pytest.mark.slow if mode != fault.modes[0] and not fault.sim_time else (),
+            marks=pytest.mark.slow if mode != fault.modes[0] else (),
         )
         for fault, mode in CASES
     ],
