@@ -45,7 +45,7 @@ SPECS = (
     Spec(
         "policy.path",
         "",
-        "checkpoint: a directory, a hub id, or 'demo' for the demo's random policy",
+        "checkpoint: a directory, a hub id, or 'demo' for the package's own",
     ),
     Spec(
         "policy.device",

@@ -128,9 +128,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--max-deviation",
         type=float,
-        default=1.0,
+        default=0.5,
         help="how far the actions on the oldest prefix may be from a full recompute, in the "
-        "median, where 1 is as far as two noises are apart (default 1)",
+        "median, where 1 is as far as two noises are apart (default 0.5)",
     )
     parser.add_argument("--out", type=Path, help="picture and JSON (default: in the checkpoint)")
     parser.add_argument("--seed", type=int, default=0, help="of noise and patches (default 0)")
@@ -168,7 +168,7 @@ def checkpoint_of(path: str) -> Path:
     if not file.is_file():
         raise ValueError(
             f"{path} has no config.json to write to: expected is a checkpoint's folder, with "
-            "--policy. One of a hub must be downloaded first, the demo's has random weights"
+            "--policy. One of a hub must be downloaded first"
         )
     kind = json.loads(file.read_text()).get("type")
     if kind != "cls_smolvla":

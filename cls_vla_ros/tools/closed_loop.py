@@ -3,8 +3,8 @@
 Each episode runs by several rules for reusing the prefix, with the same seeds and the same noise:
 
 - full: every inference computes its prefix
-- gated: the gate and the frame guard decide, with the node's default limits and the checkpoint's
-  thresholds
+- gated: the gate and the frame guard decide, with the checkpoint's thresholds and limits and the
+  guard of config/demo.yaml
 - periodic: every so many inferences, however the scene is, with as much reuse as the gate had
 - blind: one prefix for the whole episode
 - expert: Meta-World's own policy instead, which knows where the object is: how often the task can
@@ -77,6 +77,9 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--shadow-pixels", type=int, default=Setup.shadow_pixels, help="1024 renders faster"
     )
+    parser.add_argument(
+        "--guard-threshold", type=float, default=Setup.guard_threshold, help="of the frame guard"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parsed = parser.parse_args(args)
     for name in ("max_frames", "execute", "shadow_pixels", "jobs"):
@@ -100,6 +103,7 @@ def main() -> None:
         args.noise_seed,
         args.allow_untrained,
         args.shadow_pixels,
+        args.guard_threshold,
     )
     console = Console()
     try:

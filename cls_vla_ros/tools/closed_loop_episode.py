@@ -49,6 +49,7 @@ class Setup:
         seed: of the denoising noise, the same in every episode.
         allow_untrained: whether an untrained CLS head may open the gate.
         shadow_pixels: side of the map that shadows are drawn from.
+        guard_threshold: of the frame guard; the default is config/demo.yaml's.
     """
 
     policy: str
@@ -58,6 +59,7 @@ class Setup:
     seed: int = 0
     allow_untrained: bool = False
     shadow_pixels: int = SHADOW_PIXELS
+    guard_threshold: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -180,10 +182,12 @@ class Pilot:
         self._arm, self._setup, self._run = arm, setup, run
         self._server = server_of(setup)
         self._session = self._server.session()
-        # As the node with its own defaults, whatever the checkpoint's calibration found in them.
+        # As the node with config/demo.yaml and what the checkpoint's calibration found.
         self._limits = replace(
             ReuseLimits.of_checkpoint(self._server.config),
+            guard_threshold=setup.guard_threshold,
             unguarded=UNGUARDED,
+            guard_frozen=False,  # a simulated picture is the same while nothing moves
             allow_untrained=setup.allow_untrained,
         )
         if run.rule in (PERIODIC, BLIND):

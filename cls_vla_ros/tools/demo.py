@@ -41,6 +41,7 @@ class Run:
     chunks: list[ActionChunk] = field(default_factory=list)
     reset_ns: int = 0  # ROS time at which the reset was called
     device: str = ""  # where the policy ran, as the node says
+    trained: bool = False  # its CLS head, as the node says
 
 
 def main() -> None:
@@ -80,7 +81,12 @@ def main() -> None:
         labels_file = Path(f"{args.bag}.labels.json")
         labels = json.loads(labels_file.read_text()) if labels_file.is_file() else {}
         recorded = Recorded(
-            run.scene_changes, run.chunks, run.reset_ns, player.start_ns, labels.get("events", [])
+            run.scene_changes,
+            run.chunks,
+            run.reset_ns,
+            player.start_ns,
+            labels.get("events", []),
+            run.trained,
         )
         report = make_report(recorded, args.bag, run.device)
         (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -93,10 +99,17 @@ def main() -> None:
         rclpy.try_shutdown()
     summary = report["summary"]
     console.print(
-        f"{summary['inferences']} inferences, {summary['scene_changes']} scene changes, 1 reset; "
-        f"median latency {summary['latency_ms']['median']:.0f} ms on {report['device']}"
+        f"{summary['inferences']} inferences, {summary['reused']} of them on a reused prefix; "
+        f"{summary['scene_changes']} scene changes, 1 reset; median latency "
+        f"{summary['latency_ms']['median']:.0f} ms on {report['device']}"
     )
-    console.print(f"[yellow]{UNTRAINED}[/yellow]")
+    for change in summary["labelled_changes"]:
+        after_s = change["seen_after_s"]
+        said = "missed by the gate" if after_s is None else f"seen after {after_s:.2f} s"
+        console.print(f"{change['kind'].replace('_', ' ')} at {change['time_s']:.2f} s: {said}")
+    console.print(f"false alarms of the gate: {len(summary['false_alarms_s'])}")
+    if not run.trained:
+        console.print(f"[yellow]{UNTRAINED}[/yellow]")
     console.print(f"report and picture: {args.out / 'report.json'}, {args.out / 'similarity.png'}")
 
 
@@ -131,7 +144,6 @@ def play(bag: Path, process: subprocess.Popen, console: Console) -> tuple[Run, B
             console.print("starting the node and loading the policy ...")
             client.transition("configure", CONFIGURE_TIMEOUT_S)
             client.transition("activate", ANSWER_TIMEOUT_S)
-            console.print(f"[yellow]{UNTRAINED}[/yellow]")
             player = BagPlayer(client.node, bag)
             start_ns = player.start_ns
             bar = progress.add_task("", total=player.duration_s)
@@ -160,6 +172,7 @@ def play(bag: Path, process: subprocess.Popen, console: Console) -> tuple[Run, B
             progress.update(bar, completed=player.duration_s)
             resetter.join(ANSWER_TIMEOUT_S)
             run.device = client.diagnostics.get("device", "unknown")
+            run.trained = client.diagnostics.get("CLS head") == "trained"
             client.transition("deactivate", ANSWER_TIMEOUT_S)
             player.close()
     return run, player

@@ -16,11 +16,10 @@ from cls_vla_ros.node.stamps import to_ns
 from cls_vla_ros.tools.machine import describe_machine
 
 UNTRAINED = (
-    "The demo's policy has random weights and its CLS head is untrained: the similarity, the "
-    "scene changes and the actions mean nothing yet. What is real: the node, the recording, the "
-    "topics, the gate's arithmetic, the times."
+    "This policy's CLS head is untrained: the similarity and the scene changes mean nothing. What "
+    "is real: the node, the recording, the topics, the gate's arithmetic, the times."
 )
-CHANGED, AS_PREDICTED, FIRST = "scene changed", "as predicted", "no history"
+CHANGED, AS_PREDICTED, FIRST, REUSED = "scene changed", "as predicted", "no history", "reused"
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class Recorded:
         reset_ns: ROS time of the reset call.
         start_ns: ROS time of the recording's start.
         events: the recording's labels: stamp_ns, kind, scene_change.
+        trained: whether the policy's CLS head is.
     """
 
     scene_changes: list[SceneChange]
@@ -40,6 +40,7 @@ class Recorded:
     reset_ns: int
     start_ns: int
     events: list[dict]
+    trained: bool
 
     def seconds(self, ns: int) -> float:
         """Time since the recording's start."""
@@ -51,10 +52,51 @@ class Recorded:
 
 
 def decision_of(message: SceneChange) -> str:
-    """The gate's decision in words."""
+    """The gate's decision in words, or that it was not asked."""
+    if message.prefix_reused:
+        return REUSED
     if not message.has_history:
         return FIRST
     return CHANGED if message.scene_changed else AS_PREDICTED
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the gate said of the labelled changes of the scene.
+
+    Attributes:
+        delays_s: for each labelled change, by its kind and time in seconds, how long after the
+            first frame that shows it the gate said that the scene changed; None if it did not.
+        false_alarms: times at which it said so without a change since the last full inference, in
+            seconds.
+    """
+
+    delays_s: dict[tuple[str, float], float | None]
+    false_alarms: list[float]
+
+
+def seen_by_the_gate(recorded: Recorded) -> Seen:
+    """Compare what the gate said with the labels.
+
+    Only the first full inference that shows a change can see it: for those after, the change is
+    in the prediction.
+    """
+    changes = [event for event in recorded.events if event["scene_change"]]
+    delays: dict[tuple[str, float], float | None] = {
+        (event["kind"], recorded.seconds(event["stamp_ns"])): None for event in changes
+    }
+    false_alarms, computed_s = [], -math.inf
+    for message in recorded.scene_changes:
+        if not message.evaluated:
+            continue
+        now_s = recorded.time_of(message)
+        since = [key for key in delays if computed_s < key[1] <= now_s]
+        if message.scene_changed:
+            delays |= {key: now_s - key[1] for key in since}
+            if not since:
+                false_alarms.append(now_s)
+        computed_s = now_s
+    return Seen(delays, false_alarms)
 
 
 def problems_of(recorded: Recorded) -> list[str]:
@@ -87,8 +129,9 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
     """All that was heard, as JSON holds it (NaN becomes null)."""
     messages = recorded.scene_changes
     latencies = sorted(m.total_ms for m in messages) or [math.nan]
+    seen = seen_by_the_gate(recorded)
     return {
-        "note": UNTRAINED,
+        "note": None if recorded.trained else UNTRAINED,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "device": device,
@@ -101,7 +144,13 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
         "summary": {
             "inferences": len(messages),
             "action_chunks": len(recorded.chunks),
+            "reused": sum(m.prefix_reused for m in messages),
             "scene_changes": sum(m.scene_changed for m in messages),
+            "labelled_changes": [
+                {"kind": kind, "time_s": time_s, "seen_after_s": delay_s}
+                for (kind, time_s), delay_s in seen.delays_s.items()
+            ],
+            "false_alarms_s": seen.false_alarms,
             "latency_ms": {
                 "median": statistics.median(latencies),
                 "p95": latencies[round(0.95 * (len(latencies) - 1))],
@@ -135,27 +184,29 @@ def draw(recorded: Recorded, path: Path) -> None:
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(11, 6.5), sharex=True, height_ratios=(3, 1), layout="constrained"
     )
+    # On a reused prefix there is no new similarity.
+    evaluated = [(recorded.time_of(m), m) for m in messages if m.evaluated]
     for episode in sorted({m.episode for m in messages}):
-        points = [
-            (t, m.similarity) for t, m in zip(times, messages, strict=True) if m.episode == episode
-        ]
+        of_episode = [(t, m) for t, m in evaluated if m.episode == episode]
+        times_s = [t for t, m in of_episode]
+        label = episode == messages[0].episode
         top.plot(
-            *zip(*points, strict=True),
+            times_s,
+            [m.similarity for _, m in of_episode],
             "o-",
-            ms=3,
+            ms=4,
             lw=1,
             color="tab:blue",
-            label="similarity" if episode == messages[0].episode else None,
+            label="similarity, where the prefix was computed" if label else None,
         )
-    top.step(
-        times,
-        [m.threshold for m in messages],
-        where="post",
-        color="tab:red",
-        ls="--",
-        lw=1,
-        label="threshold",
-    )
+        top.plot(
+            times_s,
+            [m.threshold if m.has_history else math.nan for _, m in of_episode],
+            "_--",
+            color="tab:red",
+            lw=0.6,
+            label="threshold for the time since the last one" if label else None,
+        )
     changes = [(t, m.similarity) for t, m in zip(times, messages, strict=True) if m.scene_changed]
     if changes:
         top.plot(*zip(*changes, strict=True), "x", ms=7, color="tab:red", label=CHANGED)
@@ -186,7 +237,8 @@ def draw(recorded: Recorded, path: Path) -> None:
         )
     top.set(
         ylabel="cosine similarity",
-        title="Demo: CLS similarity over time. The CLS head is UNTRAINED: it means nothing yet",
+        title="CLS similarity over time"
+        + ("" if recorded.trained else ". The CLS head is UNTRAINED: it means nothing"),
     )
     top.plot([], [], color="0.4", lw=1, label="labelled: changes the scene")
     top.plot([], [], color="0.4", ls=":", lw=1, label="labelled: does not")

@@ -8,6 +8,7 @@ what lerobot-train wrote.
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from cls_vla_ros.policy.checkpoint import VLM_FOLDER
 from cls_vla_ros.policy.random_checkpoint import DEMO, write_vlm
 
 PLUGIN = "cls_vla_ros.policy"
-STEPS, BATCH_SIZE, LEARNING_RATE = 3000, 16, 1e-3
+STEPS, BATCH_SIZE, LEARNING_RATE = 3000, 32, 1e-3
 CHUNK_SIZE = 12  # 0.45 s at the recordings' 27 frames per second
 SAVE_EVERY = 250
 # What a checkpoint is without lerobot's own notes, which name folders of this machine.
@@ -48,6 +49,7 @@ def training_command(
         go_on = ["--resume=true", f"--config_path={last}", f"--discover_packages_path={PLUGIN}"]
         return [*train, *go_on, f"--steps={steps}", *overrides]
     side = DEMO.vision["image_size"]
+    cores = len(os.sched_getaffinity(0))
     policy = {
         "type": "cls_smolvla",
         "discover_packages_path": PLUGIN,
@@ -70,7 +72,7 @@ def training_command(
         "steps": steps,
         "batch_size": BATCH_SIZE,
         "seed": seed,
-        "num_workers": 1,  # one core reads pictures, the other computes
+        "num_workers": min(cores - 1, 4) or 1,  # they read pictures, one core computes
         "save_freq": SAVE_EVERY,
         "log_freq": 50,
         "env_eval_freq": 0,
@@ -95,6 +97,7 @@ def export_policy(trained: Path, out: Path) -> None:
             shutil.copy(file, unfinished)
     config = json.loads((unfinished / "config.json").read_text())
     config["pretrained_path"] = None
+    config["device"] = "cpu"  # who loads it says where it runs; not every machine has a GPU
     (unfinished / "config.json").write_text(json.dumps(config, indent=4) + "\n")
     preprocessor = json.loads((unfinished / "policy_preprocessor.json").read_text())
     for step in preprocessor["steps"]:
