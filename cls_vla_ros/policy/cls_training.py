@@ -19,7 +19,7 @@ from cls_vla_ros.policy.cls_objective import (
     info_nce_2x2,
     vicreg,
 )
-from cls_vla_ros.policy.cls_pairs import draw_pairs, last_frame
+from cls_vla_ros.policy.cls_pairs import draw_pairs, on_stale_prefixes, own_frame
 from cls_vla_ros.policy.cls_views import make_views
 from cls_vla_ros.policy.provenance import dataset_fingerprints
 from cls_vla_ros.policy.scene_gate import PREDICTED, SEEN
@@ -31,7 +31,8 @@ class CLSTraining(SmolVLAPolicy):
     """What CLSSmolVLAPolicy is while lerobot trains it.
 
     The loss is SmolVLA's action loss on frame t plus `cls_loss_weight` times the objective; with
-    `train_cls_only` it is the objective alone.
+    `train_cls_only` it is the objective alone. With `stale_prefix_share` the action loss of some
+    samples is that on pictures of an earlier frame.
     """
 
     def _start_training(self, dataset_meta) -> None:
@@ -124,9 +125,13 @@ class CLSTraining(SmolVLAPolicy):
         cameras = [camera for camera in config.image_features if camera in batch]
         losses, log = 0.0, {}
         if not config.train_cls_only:
-            losses, log = super().forward(
-                last_frame(batch, cameras), noise, time, reduction=reduction
-            )
+            share = config.stale_prefix_share
+            if share and self.training:
+                _check(batch, cameras, len(config.observation_delta_indices))
+                current = on_stale_prefixes(batch, cameras, share)
+            else:
+                current = own_frame(batch, cameras)
+            losses, log = super().forward(current, noise, time, reduction=reduction)
         if not config.trains_cls:
             return losses, log
         _check(batch, cameras, len(config.observation_delta_indices))
@@ -161,8 +166,8 @@ class CLSTraining(SmolVLAPolicy):
         is_2x2 = name == "infonce_2x2"
         views, visible = make_views(batch, pairs, cameras, size, with_patches=is_2x2)
         cls = self._cls_outputs(views)  # (2 M or 4 M, N, H)
-        at_t, later = cls.chunk(2)
-        predicted, seen = at_t[:, PREDICTED], later[:, SEEN]
+        before, now = cls.chunk(2)
+        predicted, seen = before[:, PREDICTED], now[:, SEEN]
         if name == "vicreg":
             return vicreg(predicted, seen)
         unlike = pairs.episodes[:, None] != pairs.episodes

@@ -35,19 +35,19 @@ def make_views(
         generator: what to draw from.
 
     Returns:
-        A batch as stock SmolVLA takes it, of the frames at t and then those at t + k, with
-        patches [t, t patched, t + k, t + k patched]; and (M,) bool, where the patch can be seen.
+        A batch as stock SmolVLA takes it, of the frames at t - k and then those at t, with
+        patches [t - k, t - k patched, t, t patched]; and (M,) bool, where the patch can be seen.
     """
     frames = {camera: _frames(batch[camera], pairs, size) for camera in cameras}
-    views = {camera: [now, later] for camera, (now, later) in frames.items()}
+    views = {camera: [before, now] for camera, (before, now) in frames.items()}
     visible = pairs.rows.new_zeros(len(pairs.rows), dtype=torch.bool)
     if with_patches:
         change = torch.zeros(len(pairs.rows), device=pairs.rows.device)
-        drawn = [draw_patches(now, generator) for now, _ in frames.values()]
+        drawn = [draw_patches(before, generator) for before, _ in frames.values()]
         for camera, patch in zip(cameras, keep_some(drawn, generator), strict=True):
-            now, later = frames[camera]
-            views[camera] = [now, patch.paste(now), later, patch.paste(later)]
-            change = change + patch.change(now)
+            before, now = frames[camera]
+            views[camera] = [before, patch.paste(before), now, patch.paste(now)]
+            change = change + patch.change(before)
         visible = change > VISIBLE
     copies = 4 if with_patches else 2
     out = {camera: disturb(torch.cat(parts), generator) for camera, parts in views.items()}
@@ -63,14 +63,14 @@ def make_views(
 
 
 def _frames(pictures: Tensor, pairs: Pairs, size: tuple[int, int] | None) -> tuple[Tensor, Tensor]:
-    """The frames at t and at t + k, each (M, 3, height, width), as large as the policy's."""
-    now, later = pictures[pairs.rows, -1], pictures[pairs.rows, pairs.later]
+    """The frames at t - k and at t, each (M, 3, height, width), as large as the policy's."""
+    before, now = pictures[pairs.rows, pairs.earlier], pictures[pairs.rows, -1]
     if size is None:
-        return now, later
+        return before, now
     height, width = pictures.shape[-2:]
     ratio = max(height / size[0], width / size[1])  # as lerobot's resize_with_pad, without the pad
     smaller = (int(height / ratio), int(width / ratio))
     if smaller == (height, width):
-        return now, later
-    both = F.interpolate(torch.cat([now, later]), smaller, mode="bilinear", align_corners=False)
+        return before, now
+    both = F.interpolate(torch.cat([before, now]), smaller, mode="bilinear", align_corners=False)
     return both.chunk(2)

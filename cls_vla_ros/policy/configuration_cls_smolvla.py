@@ -7,7 +7,7 @@ from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
 from cls_vla_ros.policy.cls_objective import OBJECTIVES
-from cls_vla_ros.policy.cls_pairs import pair_deltas
+from cls_vla_ros.policy.cls_pairs import frame_deltas
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_rows, parse_threshold
 
 CLS_ATTENTION = ("bidirectional", "readout")
@@ -40,6 +40,9 @@ class CLSSmolVLAConfig(SmolVLAConfig):
         cls_pair_steps: token 1 at a frame learns to predict token 0 of a frame up to this many
             frames of the dataset later: the longest interval between two full inferences, in
             frames.
+        stale_prefix_share: share of the training samples, in [0, 1], whose pictures are of a frame
+            up to cls_pair_steps earlier than state and actions, as on a reused prefix, so that
+            the policy learns to act on one.
         train_cls_only: train the CLS head and nothing else, on a policy that is trained already;
             its other weights and its normalisation stay what they were, and are saved byte for
             byte. Needs cls_attention="readout".
@@ -65,6 +68,7 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     cls_objective: str = "infonce_2x2"
     cls_loss_weight: float = 1.0
     cls_pair_steps: int = 8
+    stale_prefix_share: float = 0.0
     train_cls_only: bool = False
     cls_episodes_trained_on: list[str] = field(default_factory=list)
 
@@ -104,6 +108,11 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             )
         if not 0 <= self.cls_loss_weight < math.inf:
             raise ValueError(f"cls_loss_weight must be 0 or more, got {self.cls_loss_weight}")
+        if not 0 <= self.stale_prefix_share <= 1:
+            raise ValueError(
+                "stale_prefix_share is a share of the samples, in [0, 1], got "
+                f"{self.stale_prefix_share}"
+            )
         if self.cls_pair_steps < 1:
             raise ValueError(
                 "cls_pair_steps is a number of frames, at least 1, between the two frames of a "
@@ -129,13 +138,10 @@ class CLSSmolVLAConfig(SmolVLAConfig):
 
     @property
     def observation_delta_indices(self) -> list[int]:
-        """Frames of an observation in training: those that pairs are made with, then its own.
-
-        Its own is the last, because that is the one which stock SmolVLA takes of several.
-        """
-        if not self.trains_cls:
+        """Frames of an observation in training: earlier ones for pairs, then its own."""
+        if not self.trains_cls and not self.stale_prefix_share:
             return super().observation_delta_indices
-        return [*pair_deltas(self.cls_pair_steps), 0]
+        return frame_deltas(self.cls_pair_steps)
 
     @property
     def action_delta_indices(self) -> list[int] | None:

@@ -132,6 +132,13 @@ def parse_args() -> argparse.Namespace:
         help="how far the actions on the oldest prefix may be from a full recompute, in the "
         "median, where 1 is as far as two noises are apart (default 0.5)",
     )
+    parser.add_argument(
+        "--max-delay",
+        type=float,
+        default=0.3,
+        help="how late, in seconds, a change that the frame guard does not see may be noticed: no "
+        "prefix becomes older (default 0.3)",
+    )
     parser.add_argument("--out", type=Path, help="picture and JSON (default: in the checkpoint)")
     parser.add_argument("--seed", type=int, default=0, help="of noise and patches (default 0)")
     parser.add_argument("--dry-run", action="store_true", help="leave config.json as it is")
@@ -148,6 +155,8 @@ def parse_args() -> argparse.Namespace:
         value = getattr(args, name)
         if value is not None and not 0 < value < 1:
             parser.error(f"--{name.replace('_', '-')} must be between 0 and 1, got {value}")
+    if not args.max_delay >= 0:
+        parser.error(f"--max-delay is a time of 0 s or more, got {args.max_delay}")
     return args
 
 
@@ -215,7 +224,8 @@ def calibrate(
         ageing = measure_ageing(
             server, episodes, traces, max(args.intervals), args.seed, lambda: bars.advance(bar)
         )
-    max_age_s = round(ageing.max_frames(args.max_deviation) * period_s, DIGITS)
+    oldest = min(ageing.max_frames(args.max_deviation), int(args.max_delay / period_s + 1e-2))
+    max_age_s = round(oldest * period_s, DIGITS)
     max_reuses = int(max_age_s / between_s + 1e-2)
     wanted = Wanted.of(args.false_alarms, args.miss_rate, args.reuse_rate, max_reuses)
     return Found(

@@ -41,7 +41,14 @@ def make_report(found: "Found", traces: Sequence[Trace], args: argparse.Namespac
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "asked": {
             name: getattr(args, name)
-            for name in ("false_alarms", "miss_rate", "reuse_rate", "max_deviation", "seed")
+            for name in (
+                "false_alarms",
+                "miss_rate",
+                "reuse_rate",
+                "max_deviation",
+                "max_delay",
+                "seed",
+            )
         },
         "trained_on_allowed": args.use_trained_on,
         "episodes": [

@@ -1,12 +1,16 @@
 """Many calls in processes of their own, with progress, and nothing left running when it ends."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import get_context
+from threading import Event
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+POLL_S = 0.2
 
 
 def run_all[Result](
@@ -39,13 +43,20 @@ def run_all[Result](
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with _sigterm_interrupts(), _pool(jobs) as pool, Progress(*columns) as progress:
+    with _told_of_signals() as interrupted, _pool(jobs) as pool, Progress(*columns) as progress:
         bar = progress.add_task(doing, total=len(calls))
-        for future in as_completed([pool.submit(_unless_over, work, *call) for call in calls]):
-            result = future.result()
-            progress.console.print(tell(result), highlight=False)
-            progress.advance(bar)
-            yield result
+        pending = {pool.submit(_until_over, work, *call) for call in calls}
+        while pending:
+            done, pending = wait(pending, POLL_S, return_when=FIRST_COMPLETED)
+            # Of a signal to all processes a call may know before this one does.
+            failed = any(future.exception() for future in done)
+            if interrupted.wait(POLL_S if failed else 0.0):
+                raise KeyboardInterrupt
+            for future in done:
+                result = future.result()
+                progress.console.print(tell(result), highlight=False)
+                progress.advance(bar)
+                yield result
 
 
 @contextlib.contextmanager
@@ -62,7 +73,8 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-_over = False  # in a process of the pool: no further call is begun
+_at_work = False  # in a process of the pool: there is a call under way
+_over = False  # likewise: it was interrupted
 
 
 def _begin_process() -> None:
@@ -71,22 +83,39 @@ def _begin_process() -> None:
 
 
 def _end(*_) -> None:
-    """End the call under way; the pool has handed the next one to this process already."""
+    """End the call under way, and then this process."""
     global _over
-    _over = True
-    raise KeyboardInterrupt
-
-
-def _unless_over[Result](work: Callable[..., Result], *arguments) -> Result:
-    if _over:
+    if not _at_work:
+        os._exit(1)  # there is nothing to tidy up
+    if not _over:  # a second signal must not disturb what tidies up
+        _over = True
         raise KeyboardInterrupt
-    return work(*arguments)
+
+
+def _until_over[Result](work: Callable[..., Result], *arguments) -> Result:
+    global _at_work
+    _at_work = True
+    try:
+        return work(*arguments)
+    finally:
+        _at_work = False
+        if _over:
+            os._exit(1)  # the pool has handed the next call to this process already
 
 
 @contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _told_of_signals() -> Iterator[Event]:
+    """An event that SIGINT and SIGTERM set.
+
+    Not an exception: that could come in the middle of a lock of the pool's.
+    """
+    interrupted = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as for what a shell starts in its background
+            signal.signal(number, lambda *_: interrupted.set())
     try:
-        yield
+        yield interrupted
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -18,7 +18,8 @@ from cls_vla_ros.policy.checkpoint import VLM_FOLDER
 from cls_vla_ros.policy.random_checkpoint import DEMO, write_vlm
 
 PLUGIN = "cls_vla_ros.policy"
-STEPS, BATCH_SIZE, LEARNING_RATE = 3000, 32, 1e-3
+STEPS, BATCH_SIZE, LEARNING_RATE = 2000, 32, 1e-3
+STALE_PREFIX_SHARE = 0.5
 CHUNK_SIZE = 12  # 0.45 s at the recordings' 27 frames per second
 SAVE_EVERY = 250
 # What a checkpoint is without lerobot's own notes, which name folders of this machine.
@@ -61,6 +62,7 @@ def training_command(
         "freeze_vision_encoder": "false",  # there is nothing to keep: all begins at random
         "train_expert_only": "false",
         "optimizer_lr": LEARNING_RATE,
+        "stale_prefix_share": STALE_PREFIX_SHARE,
         "device": device,
         "push_to_hub": "false",
     }

@@ -60,7 +60,7 @@ def test_each_objective_trains_the_cls_tokens_beside_the_actions(
         train_expert_only=False,
         freeze_vision_encoder=False,
     )
-    assert policy.config.observation_delta_indices == [1, 2, 0]
+    assert policy.config.observation_delta_indices == [-1, -2, 0]
     policy.train()
     loss, log = policy.forward(training_batch())
     loss.backward()
@@ -92,6 +92,31 @@ def test_the_loss_is_the_stock_policys_and_the_weighted_objective(
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     assert "cls_loss" not in log
     assert not without.config.cls_head_trained
+
+
+def test_the_actions_are_learned_on_stale_prefixes_in_training_alone(
+    with_stock_weights, training_batch
+):
+    policy = with_stock_weights(
+        cls_loss_weight=0.0, cls_pair_steps=2, stale_prefix_share=1.0, num_steps=1
+    )
+    batch = training_batch()
+    noise, time = torch.randn(10, 50, 32), torch.full((10,), 0.5)
+    cameras = [key for key in batch if key.startswith("observation.images") and "pad" not in key]
+
+    def loss_on(frame):
+        own = {camera: batch[camera][:, frame] for camera in cameras}
+        own["observation.state"] = batch["observation.state"][:, -1]
+        return policy.forward(batch | own, noise, time, reduction="none")[0]
+
+    policy.eval()
+    own, stale = loss_on(-1), torch.stack([loss_on(0), loss_on(1)])
+    assert torch.allclose(policy.forward(batch, noise, time, reduction="none")[0], own)
+    policy.train()
+    loss = policy.forward(batch, noise, time, reduction="none")[0]
+    assert (loss - stale)[:, :-1].abs().amin(0).max() < 1e-5
+    assert (loss - own)[:-1].abs().min() > 1e-5
+    assert loss[-1].item() == pytest.approx(own[-1].item(), abs=1e-5)  # it has no earlier frame
 
 
 def test_alone_the_head_learns_and_nothing_else(with_stock_weights, training_batch):
@@ -203,6 +228,7 @@ def test_a_batch_that_lacks_something_says_what_to_do(with_stock_weights, traini
         ({"cls_objective": "simclr"}, "cls_objective must be one of"),
         ({"cls_loss_weight": -1.0}, "0 or more"),
         ({"cls_pair_steps": 0}, "at least 1"),
+        ({"stale_prefix_share": 1.5}, "in .0, 1., got 1.5"),
         ({"train_cls_only": True}, "add_cls_head"),
         ({"train_cls_only": True, "cls_loss_weight": 0.0}, "above 0"),
     ],

@@ -95,6 +95,7 @@ def test_a_change_that_is_not_labelled_is_a_false_alarm(recorded, tmp_path):
         (lambda r: [setattr(m, "episode", 1) for m in r.scene_changes], "expected two"),
         (lambda r: setattr(r.scene_changes[3], "has_history", True), "had a history"),
         (lambda r: setattr(r.scene_changes[4], "has_history", False), "no similarity"),
+        (lambda r: setattr(r.scene_changes[4], "evaluated", False), "no similarity"),
         (lambda r: (r.scene_changes.clear(), r.chunks.clear()), "expected two"),
     ],
 )

@@ -71,6 +71,27 @@ def test_an_interrupted_run_tidies_up_in_all_its_processes(tmp_path, signal_numb
     assert sorted(p.name for p in tmp_path.glob("*_*")) == ["begun_0", "tidied_0"]
 
 
+def test_ctrl_c_reaches_all_processes_and_leaves_no_traceback(tmp_path):
+    script = tmp_path / "script.py"
+    idle = ("time.sleep(60)", "time.sleep(60 if number < 5 else 0)")
+    script.write_text(
+        INTERRUPTED.replace("jobs=1", "jobs=6").replace("range(5)", "range(6)").replace(*idle)
+    )
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, script, tmp_path], stderr=said, start_new_session=True
+        )
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("begun_*"))) < 6 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)  # the sixth process waits for another call
+        for _ in range(2):  # an impatient one
+            os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 7
+    assert len(list(tmp_path.glob("tidied_*"))) == 6
+    assert "Traceback" not in (tmp_path / "said").read_text()
+
+
 def test_a_simulator_that_is_missing_is_said_with_what_to_do(tmp_path):
     (tmp_path / "metaworld.py").write_text("raise ModuleNotFoundError('no', name='metaworld')")
     said = run_tool(tmp_path)
