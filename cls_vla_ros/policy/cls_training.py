@@ -214,8 +214,9 @@ def _check(batch: dict[str, Tensor], cameras: list[str], num_frames: int) -> Non
     for camera in cameras:
         if batch[camera].ndim != 5 or batch[camera].shape[1] != num_frames:
             raise ValueError(
-                f"{camera} is {tuple(batch[camera].shape)}; the CLS objective needs (batch, "
-                f"{num_frames}, 3, height, width), the frames of observation_delta_indices. "
+                f"{camera} is {tuple(batch[camera].shape)}; the CLS objective and stale prefixes "
+                f"need (batch, {num_frames}, 3, height, width), the frames of "
+                "observation_delta_indices. "
                 "lerobot-train gives them; with a loader of your own, pass "
                 "lerobot.datasets.factory.resolve_delta_timestamps(policy.config, dataset.meta) "
                 "to LeRobotDataset"

@@ -107,16 +107,19 @@ class Ways:
         gate = SceneGate(session.threshold, session.thresholds_by_interval)
         return gate.threshold_at(interval_s)
 
+    def play_gated(self, episode: Episode) -> list[Step]:
+        """The node's way alone."""
+        return self._replay(episode, self._gated(self.limits), self._seed)
+
     def play(self, episode: Episode) -> Replays:
         """All replays of an episode."""
         everything = frozenset(picture_names(self._server.config))
         unguarded = replace(self.limits, unguarded=everything)
-        ways = {
-            BOTH: self._gated(self.limits),
-            GATE: self._gated(unguarded),
-            GUARD_ALONE: self._guarded,
+        steps = {
+            BOTH: self.play_gated(episode),
+            GATE: self._replay(episode, self._gated(unguarded), self._seed),
+            GUARD_ALONE: self._replay(episode, self._guarded, self._seed),
         }
-        steps = {name: self._replay(episode, way, self._seed) for name, way in ways.items()}
         share = np.mean([step.inference.prefix_reused for step in steps[BOTH]])
         timer = periodic(float(share), everything)
         steps[PERIODIC] = self._replay(episode, timer, self._seed)
