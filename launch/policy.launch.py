@@ -1,6 +1,6 @@
 """Start the lifecycle node cls_vla_policy, configured and activated.
 
-Without arguments it runs the demo's random policy with the demo's topics, so that a first launch
+Without arguments it runs the demo's policy with the demo's topics, so that a first launch
 always works.
 """
 

@@ -151,6 +151,7 @@ def note(record_property, name: str, follows: str, said: str, recovered_s: float
     record_property("fault", fault | {"recovered_s": recovered_s})
 
 
+@pytest.mark.slow
 def test_a_subscriber_that_never_reads_holds_up_nobody(process, record_property):
     subscribers = process.peer.count_subscribers("action_chunk")
     with NeverReads() as reader:
@@ -169,6 +170,7 @@ def test_a_subscriber_that_never_reads_holds_up_nobody(process, record_property)
     note(record_property, "subscriber that never reads", GO_ON, "inferring", 0.0)
 
 
+@pytest.mark.slow
 def test_a_node_that_is_killed_and_started_again_goes_on(process, record_property):
     assert process.end(signal.SIGKILL) == -signal.SIGKILL
     ended_s = time.time()

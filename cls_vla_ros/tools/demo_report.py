@@ -198,7 +198,7 @@ def draw(recorded: Recorded, path: Path) -> None:
             ms=4,
             lw=1,
             color="tab:blue",
-            label="similarity, where the prefix was computed" if label else None,
+            label="similarity, at full inferences" if label else None,
         )
         top.plot(
             times_s,
@@ -206,7 +206,7 @@ def draw(recorded: Recorded, path: Path) -> None:
             "_--",
             color="tab:red",
             lw=0.6,
-            label="threshold for the time since the last one" if label else None,
+            label="threshold, by the time between them" if label else None,
         )
     changes = [(t, m.similarity) for t, m in zip(times, messages, strict=True) if m.scene_changed]
     if changes:
@@ -238,6 +238,7 @@ def draw(recorded: Recorded, path: Path) -> None:
         )
     top.set(
         ylabel="cosine similarity",
+        yticks=[tick for tick in top.get_yticks() if low <= tick <= 1],
         title="CLS similarity over time"
         + ("" if recorded.trained else ". The CLS head is UNTRAINED: it means nothing"),
     )
@@ -254,6 +255,6 @@ def draw(recorded: Recorded, path: Path) -> None:
     bottom.set(
         ylabel="latency [ms]", xlabel="time since the recording's start [s]", ylim=(0, None)
     )
-    figure.legend(loc="outside lower center", fontsize=8, ncols=9)
+    figure.legend(loc="outside lower center", fontsize=8, ncols=5)
     figure.savefig(path, dpi=110)
     plt.close(figure)
