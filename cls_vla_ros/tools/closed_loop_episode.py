@@ -59,7 +59,7 @@ class Setup:
     seed: int = 0
     allow_untrained: bool = False
     shadow_pixels: int = SHADOW_PIXELS
-    guard_threshold: float = 0.4
+    guard_threshold: float = 0.5
 
 
 @dataclass(frozen=True)
