@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cls_vla_ros.policy import CLSSmolVLAPolicy
-from cls_vla_ros.policy.cls_objective import OBJECTIVES
+from cls_vla_ros.policy import CLSSmolVLAPolicy, cls_training, cls_views
+from cls_vla_ros.policy.cls_objective import OBJECTIVES, Objective
 
 FRONT = "observation.images.front"
 
@@ -236,3 +236,31 @@ def test_a_batch_that_lacks_something_says_what_to_do(with_stock_weights, traini
 def test_settings_out_of_range_are_refused(make_config, overrides, message):
     with pytest.raises(ValueError, match=message):
         make_config(**overrides)
+
+
+def test_the_earlier_frame_predicts_what_the_later_one_sees(
+    with_stock_weights, training_batch, monkeypatch
+):
+    policy = with_stock_weights(cls_objective="infonce", cls_pair_steps=2)
+    batch = training_batch()
+    for key in [key for key in batch if key.startswith("observation.images") and "pad" not in key]:
+        batch[key] = torch.zeros_like(batch[key])
+        batch[key][:, -1] = 1.0  # a row's own frame is white, earlier ones are black
+    monkeypatch.setattr(cls_views, "disturb", lambda pictures, generator: pictures)
+    handed = {}
+
+    def outputs(views):
+        brightness = views[FRONT].mean(dim=(1, 2, 3))
+        return torch.stack([brightness, brightness + 10], dim=1)[..., None]  # tokens 0 and 1
+
+    def objective(predicted, seen, log_scale, negatives, visible):
+        handed.update(predicted=predicted, seen=seen, negatives=negatives)
+        return Objective(predicted.sum(), {})
+
+    monkeypatch.setattr(policy, "_cls_outputs", outputs)
+    monkeypatch.setattr(cls_training, "info_nce", objective)
+    policy.forward(batch)
+    assert set(handed["predicted"].flatten().tolist()) == {10.0}  # token 1 of the earlier frame
+    assert set(handed["seen"].flatten().tolist()) == {1.0}  # token 0 of the row's own
+    episodes = torch.arange(9) // 2
+    assert torch.equal(handed["negatives"], episodes[:, None] != episodes)
