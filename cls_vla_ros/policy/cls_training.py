@@ -19,7 +19,7 @@ from cls_vla_ros.policy.cls_objective import (
     info_nce_2x2,
     vicreg,
 )
-from cls_vla_ros.policy.cls_pairs import draw_pairs, on_stale_prefixes, own_frame
+from cls_vla_ros.policy.cls_pairs import draw_pairs, on_stale_prefixes
 from cls_vla_ros.policy.cls_views import make_views
 from cls_vla_ros.policy.provenance import dataset_fingerprints
 from cls_vla_ros.policy.scene_gate import PREDICTED, SEEN
@@ -124,17 +124,14 @@ class CLSTraining(SmolVLAPolicy):
         config = self.config
         cameras = [camera for camera in config.image_features if camera in batch]
         losses, log = 0.0, {}
+        stale = config.stale_prefix_share if self.training else 0.0
+        if config.trains_cls or stale:
+            _check(batch, cameras, len(config.observation_delta_indices))
         if not config.train_cls_only:
-            share = config.stale_prefix_share
-            if share and self.training:
-                _check(batch, cameras, len(config.observation_delta_indices))
-                current = on_stale_prefixes(batch, cameras, share)
-            else:
-                current = own_frame(batch, cameras)
+            current = on_stale_prefixes(batch, cameras, stale)
             losses, log = super().forward(current, noise, time, reduction=reduction)
         if not config.trains_cls:
             return losses, log
-        _check(batch, cameras, len(config.observation_delta_indices))
         objective = self._objective(batch, cameras)
         if objective is None:  # the few samples that an epoch leaves over
             nothing = sum(p.sum() * 0.0 for p in self.get_optim_params())

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from cls_vla_ros.node.params_file import parameters_of
 from cls_vla_ros.node.settings import Settings
-from cls_vla_ros.node.share import share
+from cls_vla_ros.tools.arguments import add_params_file
 from cls_vla_ros.tools.bag_episodes import BagEpisode
 from cls_vla_ros.tools.dataset_episodes import dataset_class
 from cls_vla_ros.tools.episodes import ABOUT, Episode, Frame, Reading, Source, frame_period_s
@@ -99,12 +99,7 @@ def parse_args() -> argparse.Namespace:
         help="what was commanded: Float64MultiArray in the order of action.names, or JointState "
         "or JointTrajectory by their names; in ROS units",
     )
-    parser.add_argument(
-        "--params-file",
-        type=Path,
-        default=share("config", "demo.yaml"),
-        help="the node's parameters (default: the demo's)",
-    )
+    add_params_file(parser)
     parser.add_argument(
         "--task",
         help="the instruction (default: 'instruction' in BAG.labels.json, else the params file's)",

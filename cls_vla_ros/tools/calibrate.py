@@ -23,8 +23,8 @@ from rich.console import Console
 from cls_vla_ros.inference import PolicyServer
 from cls_vla_ros.node.load_server import load_server
 from cls_vla_ros.node.params_file import parameters_of
-from cls_vla_ros.node.share import share
 from cls_vla_ros.tools.ageing import Ageing, measure_ageing
+from cls_vla_ros.tools.arguments import add_policy_and_recordings
 from cls_vla_ros.tools.calibrate_report import draw, make_report, print_report
 from cls_vla_ros.tools.checks import check_head, check_provenance
 from cls_vla_ros.tools.dataset_episodes import open_episodes
@@ -89,21 +89,7 @@ def main() -> None:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="calibrate", description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "recordings", type=Path, nargs="+", help="rosbag2 directories or LeRobotDatasets"
-    )
-    parser.add_argument("--policy", help="the checkpoint (default: the params file's policy.path)")
-    parser.add_argument(
-        "--params-file",
-        type=Path,
-        default=share("config", "demo.yaml"),
-        help="the node's parameters (default: the demo's)",
-    )
-    parser.add_argument("--task", help="the instruction (default: the recording's, as the node's)")
-    parser.add_argument(
-        "--action-topic",
-        help="of bags: without it nobody can tell whether they were trained on",
-    )
+    add_policy_and_recordings(parser)
     wanted = parser.add_mutually_exclusive_group()
     wanted.add_argument(
         "--false-alarms",

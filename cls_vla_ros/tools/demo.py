@@ -22,6 +22,7 @@ from cls_vla_ros.node.bag_player import BagPlayer
 from cls_vla_ros.node.policy_client import PolicyClient
 from cls_vla_ros.node.share import share
 from cls_vla_ros.node.stamps import to_ns
+from cls_vla_ros.tools.arguments import add_params_file
 from cls_vla_ros.tools.demo_report import UNTRAINED, Recorded, decision_of, draw, make_report
 from cls_vla_ros.tools.node_process import (
     ANSWER_TIMEOUT_S,
@@ -53,12 +54,7 @@ def main() -> None:
     parser.add_argument(
         "--bag", type=Path, default=share("bags", "demo"), help="recording (default: the demo's)"
     )
-    parser.add_argument(
-        "--params-file",
-        type=Path,
-        default=share("config", "demo.yaml"),
-        help="parameters of the node",
-    )
+    add_params_file(parser)
     parser.add_argument(
         "--domain-id",
         type=int,

@@ -35,7 +35,7 @@ from cls_vla_ros.inference.observation import picture_names
 from cls_vla_ros.node.load_server import load_server
 from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.node.params_file import parameters_of
-from cls_vla_ros.node.share import share
+from cls_vla_ros.tools.arguments import add_policy_and_recordings
 from cls_vla_ros.tools.checks import check_head, check_provenance
 from cls_vla_ros.tools.dataset_episodes import open_episodes
 from cls_vla_ros.tools.detection import Pairs, kinds_of
@@ -79,21 +79,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "recordings", type=Path, nargs="+", help="rosbag2 directories or LeRobotDatasets"
-    )
-    parser.add_argument("--policy", help="the checkpoint (default: the params file's policy.path)")
-    parser.add_argument(
-        "--params-file",
-        type=Path,
-        default=share("config", "demo.yaml"),
-        help="the node's parameters (default: the demo's)",
-    )
-    parser.add_argument("--task", help="the instruction (default: the recording's, as the node's)")
-    parser.add_argument(
-        "--action-topic",
-        help="of bags: without it nobody can tell whether they were trained on",
-    )
+    add_policy_and_recordings(parser)
     parser.add_argument(
         "--every", type=int, default=4, help="frames between full inferences of a pair (default 4)"
     )
