@@ -14,7 +14,9 @@ import torch
 from faults.table import write_table
 
 from cls_vla_ros.inference import Observation
-from cls_vla_ros.policy.random_checkpoint import make_random_checkpoint
+from cls_vla_ros.policy.checkpoint.random_checkpoint import make_random_checkpoint
+
+pytest_plugins = ["fixtures.recordings"]
 
 CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
 STATE_DIM, ACTION_DIM = 3, 3

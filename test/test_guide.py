@@ -13,9 +13,9 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
 from cls_vla_ros.inference import PolicyServer, load_policy
-from cls_vla_ros.inference.prefix_cache import MAX_ENTRIES
+from cls_vla_ros.inference.reuse.prefix_cache import MAX_ENTRIES
 from cls_vla_ros.policy import CLSSmolVLAConfig, CLSSmolVLAPolicy
-from cls_vla_ros.policy.random_checkpoint import random_config
+from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS
 
 

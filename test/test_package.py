@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from cls_vla_ros.node.parameter_specs import markdown_table
+from cls_vla_ros.robot.parameters.parameter_specs import markdown_table
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "cls_vla_ros").rglob("*.py"))
-ROOMS = ("policy", "engine", "inference", "node", "tools")  # calls point to the left only
+ROOMS = (  # calls point to the left only
+    *("console", "policy", "engine", "inference", "robot", "recordings", "evaluation"),
+    *("simulation", "node", "benchmark", "endurance", "demo"),
+)
 ROS_PACKAGES = {
     *("ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "launch"),
     *("launch_ros", "lifecycle_msgs", "rcl_interfaces", "rclpy", "rosgraph_msgs", "sensor_msgs"),
@@ -101,7 +104,7 @@ def test_pip_installs_policy_and_inference_without_ros_and_lerobot_discovers_the
     """
     source, target = tmp_path / "source", tmp_path / "target"
     shutil.copytree(ROOT / "cls_vla_ros", source / "cls_vla_ros")
-    for name in ("setup.py", "pyproject.toml"):
+    for name in ("setup.py", "pyproject.toml", "commands.txt"):
         shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", target, source], check=True)

@@ -6,10 +6,10 @@ import torch
 
 from cls_vla_ros.engine.cuda_graph_engine import CudaGraphEngine
 from cls_vla_ros.engine.engine import Engine
-from cls_vla_ros.engine.read_weights import read_sizes
 from cls_vla_ros.engine.torch_ops import TorchOps
-from cls_vla_ros.engine.triton_ops import TritonOps
-from cls_vla_ros.engine.weights import Sizes
+from cls_vla_ros.engine.triton.ops import TritonOps
+from cls_vla_ros.engine.weights.read_weights import read_sizes
+from cls_vla_ros.engine.weights.weights import Sizes
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 logger = logging.getLogger(__name__)

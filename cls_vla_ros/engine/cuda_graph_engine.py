@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 import torch
 
 from cls_vla_ros.engine.engine import Engine
-from cls_vla_ros.engine.workspace import Workspace
+from cls_vla_ros.engine.memory.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 

@@ -17,13 +17,13 @@ from torch import Tensor
 from cls_vla_ros.engine.clock import Clock, Mark
 from cls_vla_ros.engine.failures import device_failures
 from cls_vla_ros.engine.guidance import Guidance, Guide
+from cls_vla_ros.engine.memory.workspace import Workspace, Workspaces
 from cls_vla_ros.engine.model import Model
 from cls_vla_ros.engine.pictures import PictureSize
 from cls_vla_ros.engine.prefix import EncodedPrefix
-from cls_vla_ros.engine.read_weights import WeightReader
 from cls_vla_ros.engine.sample import Sample
 from cls_vla_ros.engine.torch_ops import TorchOps
-from cls_vla_ros.engine.workspace import Workspace, Workspaces
+from cls_vla_ros.engine.weights.read_weights import WeightReader
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 logger = logging.getLogger(__name__)

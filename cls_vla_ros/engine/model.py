@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from cls_vla_ros.engine.memory import Memory
+from cls_vla_ros.engine.memory.memory import Memory
 from cls_vla_ros.engine.torch_ops import Rope, TorchOps
-from cls_vla_ros.engine.weights import DecoderLayer, Weights
+from cls_vla_ros.engine.weights.weights import DecoderLayer, Weights
 
 
 class Model:

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from cls_vla_ros.engine.pictures import PictureSize, to_patches
-from cls_vla_ros.engine.weights import Affine
+from cls_vla_ros.engine.weights.weights import Affine
 
 MAX_WAVELENGTH = 10_000  # of lerobot's RoPE, whatever the language model's own is
 

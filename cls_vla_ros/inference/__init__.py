@@ -1,14 +1,14 @@
 """The runtime around the policy: load a checkpoint, infer, reuse what may be reused. No ROS."""
 
 from cls_vla_ros.inference.handover import Handover
-from cls_vla_ros.inference.load_policy import load_policy
 from cls_vla_ros.inference.observation import Observation
 from cls_vla_ros.inference.policy_server import PolicyServer
-from cls_vla_ros.inference.reasons import Reason
 from cls_vla_ros.inference.result import Inference, batch_mean
-from cls_vla_ros.inference.reuse_limits import ReuseLimits
+from cls_vla_ros.inference.reuse.reasons import Reason
+from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
 from cls_vla_ros.inference.session import Session
 from cls_vla_ros.inference.statistics import Statistics
+from cls_vla_ros.policy.checkpoint.load_policy import load_policy
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, GateDecision, SceneGate
 
 __all__ = [

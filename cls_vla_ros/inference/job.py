@@ -9,8 +9,8 @@ from torch import Tensor
 
 from cls_vla_ros.engine import EncodedPrefix, Guide, Sample
 from cls_vla_ros.inference.observation import Observation
-from cls_vla_ros.inference.prefix_cache import PrefixCache
-from cls_vla_ros.inference.reasons import Reason
+from cls_vla_ros.inference.reuse.prefix_cache import PrefixCache
+from cls_vla_ros.inference.reuse.reasons import Reason
 from cls_vla_ros.inference.session import Seen, Session
 
 

@@ -11,13 +11,13 @@ from lerobot.processor import PolicyProcessorPipeline
 from torch import Tensor
 
 from cls_vla_ros.engine import make_engine
-from cls_vla_ros.inference.frame_guard import Thumbnail
 from cls_vla_ros.inference.handover import Chunk, Handover
 from cls_vla_ros.inference.job import Job, discard_used_prefixes
 from cls_vla_ros.inference.observation import Observation, check_observation
 from cls_vla_ros.inference.preprocessing import Preprocessor
 from cls_vla_ros.inference.result import Inference
-from cls_vla_ros.inference.reuse_limits import ReuseLimits
+from cls_vla_ros.inference.reuse.frame_guard import Thumbnail
+from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
 from cls_vla_ros.inference.session import Seen, Session
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from cls_vla_ros.inference.reasons import Reason
+from cls_vla_ros.inference.reuse.reasons import Reason
 from cls_vla_ros.policy.scene_gate import GateDecision
 
 

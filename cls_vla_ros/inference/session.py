@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cls_vla_ros.engine import EncodedPrefix, Guide
-from cls_vla_ros.inference.adaptive_threshold import AdaptiveThreshold
-from cls_vla_ros.inference.frame_guard import Thumbnail, is_frozen, look
 from cls_vla_ros.inference.handover import Chunk, Handover
-from cls_vla_ros.inference.prefix_cache import PrefixCache, PrefixCacheQueue
-from cls_vla_ros.inference.reasons import Reason
-from cls_vla_ros.inference.reuse_limits import ReuseLimits
+from cls_vla_ros.inference.reuse.adaptive_threshold import AdaptiveThreshold
+from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, is_frozen, look
+from cls_vla_ros.inference.reuse.prefix_cache import PrefixCache, PrefixCacheQueue
+from cls_vla_ros.inference.reuse.reasons import Reason
+from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
 from cls_vla_ros.inference.statistics import Statistics
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
 

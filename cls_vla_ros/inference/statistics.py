@@ -4,7 +4,7 @@ import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from cls_vla_ros.inference.reasons import Reason
+from cls_vla_ros.inference.reuse.reasons import Reason
 
 WINDOW = 100  # the guide's window_size
 

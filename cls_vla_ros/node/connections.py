@@ -16,10 +16,10 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
-from cls_vla_ros.node.settings import CameraSettings, Settings, StateSettings
+from cls_vla_ros.robot.settings import CameraSettings, Settings, StateSettings
 
 if TYPE_CHECKING:  # it brings torch, for which a client of the node has no use
-    from cls_vla_ros.node.action_output import ActionOutput
+    from cls_vla_ros.node.output.action_output import ActionOutput
 
 NODE_NAME = "cls_vla_policy"
 IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}

@@ -8,9 +8,11 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from cls_vla_ros.inference import ReuseLimits, Session
-from cls_vla_ros.node.observation_buffer import ObservationLimits
-from cls_vla_ros.node.parameter_specs import CAMERA_SPECS, CHECKPOINT, SPECS
-from cls_vla_ros.node.settings import (
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.robot.observation.observation_buffer import ObservationLimits
+from cls_vla_ros.robot.parameters.parameter_specs import CAMERA_SPECS, CHECKPOINT, SPECS
+from cls_vla_ros.robot.parameters.spec import Spec, Value
+from cls_vla_ros.robot.settings import (
     ActionSettings,
     CameraSettings,
     ExecutionSettings,
@@ -18,8 +20,6 @@ from cls_vla_ros.node.settings import (
     Settings,
     StateSettings,
 )
-from cls_vla_ros.node.spec import Spec, Value
-from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 
 
 class Parameters:

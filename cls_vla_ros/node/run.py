@@ -6,9 +6,9 @@ import sys
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
+from cls_vla_ros.node.health.reporter import describe
+from cls_vla_ros.node.health.ros_logging import forward_logging
 from cls_vla_ros.node.policy_node import PolicyNode
-from cls_vla_ros.node.reporter import describe
-from cls_vla_ros.node.ros_logging import forward_logging
 from cls_vla_ros.node.signals import ignore_further_signals
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from cls_vla_ros.node.action_output import ActionOutput
-from cls_vla_ros.node.inference_loop import InferenceLoop
-from cls_vla_ros.node.reporter import Reporter
-from cls_vla_ros.node.stamps import NS
+from cls_vla_ros.node.health.reporter import Reporter
+from cls_vla_ros.node.output.action_output import ActionOutput
+from cls_vla_ros.node.output.stamps import NS
+from cls_vla_ros.robot.inference_loop import InferenceLoop
 
 
 class Watchdog:

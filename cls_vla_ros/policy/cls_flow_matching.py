@@ -9,9 +9,9 @@ from lerobot.policies.smolvla.modeling_smolvla import VLAFlowMatching
 from torch import Tensor, nn
 
 from cls_vla_ros.policy.cls_adapter import CLSAdapter
-from cls_vla_ros.policy.cls_objective import INITIAL_LOG_SCALE
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.prefix import Prefix
+from cls_vla_ros.policy.training.cls_objective import INITIAL_LOG_SCALE
 
 if TYPE_CHECKING:
     from lerobot.policies.rtc.modeling_rtc import RTCProcessor

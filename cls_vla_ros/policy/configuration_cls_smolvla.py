@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
-from cls_vla_ros.policy.cls_objective import OBJECTIVES
-from cls_vla_ros.policy.cls_pairs import frame_deltas
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_rows, parse_threshold
+from cls_vla_ros.policy.training.cls_objective import OBJECTIVES
+from cls_vla_ros.policy.training.cls_pairs import frame_deltas
 
 CLS_ATTENTION = ("bidirectional", "readout")
 
@@ -128,7 +128,7 @@ class CLSSmolVLAConfig(SmolVLAConfig):
                 'train_cls_only needs cls_attention="readout": in the layout '
                 f"{self.cls_attention!r} the actions depend on the CLS tokens, so training those "
                 "would change them. A stock checkpoint gets the layout from "
-                "`python -m cls_vla_ros.policy.add_cls_head STOCK OUT`"
+                "`add_cls_head STOCK OUT`"
             )
 
     @property

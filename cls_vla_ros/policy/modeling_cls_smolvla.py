@@ -16,7 +16,7 @@ from safetensors.torch import load_model
 from torch import Tensor
 
 from cls_vla_ros.policy.batch import check_keys, own_state
-from cls_vla_ros.policy.checkpoint import (
+from cls_vla_ros.policy.checkpoint.files import (
     as_stored,
     explain_missing_weights,
     keep_normalisation,
@@ -25,10 +25,10 @@ from cls_vla_ros.policy.checkpoint import (
     stored_dtypes,
 )
 from cls_vla_ros.policy.cls_flow_matching import CLSVLAFlowMatching
-from cls_vla_ros.policy.cls_training import CLSTraining
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.prefix import Origin, Prefix, check_masks, check_prefix
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
+from cls_vla_ros.policy.training.cls_training import CLSTraining
 
 HUB_KWARGS = (
     *("force_download", "resume_download", "proxies", "token", "cache_dir", "local_files_only"),

@@ -9,7 +9,7 @@ import torch
 from cls_vla_ros.engine import EncodedPrefix, Engine, Sample
 from cls_vla_ros.engine.torch_ops import TorchOps
 from cls_vla_ros.policy import CLSSmolVLAConfig, CLSSmolVLAPolicy
-from cls_vla_ros.policy.random_checkpoint import random_config, write_vlm
+from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config, write_vlm
 
 CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
 STATE_DIM, ACTION_DIM = 5, 4

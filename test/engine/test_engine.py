@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 
 from cls_vla_ros.engine import DeviceFailedError
-from cls_vla_ros.engine.workspace import MAX_BATCH_SIZES, MAX_PICTURE_SIZES
+from cls_vla_ros.engine.memory.workspace import MAX_BATCH_SIZES, MAX_PICTURE_SIZES
 
 VARIANTS = {
     "without CLS head": {"use_cls_head": False},

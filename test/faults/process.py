@@ -18,7 +18,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from node.conftest import JOINTS, Peer, wait_until
 from rclpy.executors import SingleThreadedExecutor
 
-from cls_vla_ros.policy.random_checkpoint import make_random_checkpoint
+from cls_vla_ros.policy.checkpoint.random_checkpoint import make_random_checkpoint
 
 PARAMETERS = """
 /**:

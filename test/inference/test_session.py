@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cls_vla_ros.engine import EncodedPrefix
-from cls_vla_ros.inference.frame_guard import Thumbnail
-from cls_vla_ros.inference.prefix_cache import MAX_ENTRIES, PrefixCache, PrefixCacheQueue
-from cls_vla_ros.inference.reasons import Reason
-from cls_vla_ros.inference.reuse_limits import ReuseLimits
+from cls_vla_ros.inference.reuse.frame_guard import Thumbnail
+from cls_vla_ros.inference.reuse.prefix_cache import MAX_ENTRIES, PrefixCache, PrefixCacheQueue
+from cls_vla_ros.inference.reuse.reasons import Reason
+from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
 from cls_vla_ros.inference.session import Seen, Session
 
 CAMERAS = frozenset({"a", "b"})

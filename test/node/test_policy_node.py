@@ -17,7 +17,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from cls_vla_ros.msg import SceneChange
-from cls_vla_ros.node.stamps import to_ns, to_time
+from cls_vla_ros.node.output.stamps import to_ns, to_time
 
 JOINTS = ["shoulder", "elbow", "gripper"]
 
@@ -314,7 +314,7 @@ def test_a_transition_that_is_not_possible_is_answered_with_no(robot):
 
 def test_an_inference_that_never_ends_is_given_up(robot, monkeypatch):
     infer(robot, 1)
-    monkeypatch.setattr("cls_vla_ros.node.inference_loop.STOP_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("cls_vla_ros.robot.inference_loop.STOP_TIMEOUT_S", 0.1)
     began, go_on = threading.Event(), threading.Event()
     denoise = robot.node._server.engine.denoise
     monkeypatch.setattr(

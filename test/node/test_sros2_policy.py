@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from node.conftest import wait_until
 
-from cls_vla_ros.node.share import share
+from cls_vla_ros.console.share import share
 
 NODE = "cls_vla_policy"
 

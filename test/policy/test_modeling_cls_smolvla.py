@@ -159,7 +159,7 @@ def test_the_batch_is_left_as_it_was(with_stock_weights, make_batch):
 def test_aloha_conversion_is_that_of_stock(make_config, noise):
     """Aloha flips joints in place: on the same batch twice it must give the same."""
     torch.manual_seed(0)
-    from cls_vla_ros.policy.random_checkpoint import random_config
+    from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config
 
     config = random_config(
         type(make_config()), make_config().vlm_model_name, {"observation.images.front": (48, 64)},

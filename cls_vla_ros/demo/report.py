@@ -1,0 +1,260 @@
+"""What the demo leaves: a report in JSON, and a picture of the similarity over time."""
+
+import datetime
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from cls_vla_ros.console.machine import describe_machine
+from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.node.output.stamps import to_ns
+
+UNTRAINED = (
+    "This policy's CLS head is untrained: the similarity and the scene changes mean nothing. What "
+    "is real: the node, the recording, the topics, the gate's arithmetic, the times."
+)
+CHANGED, AS_PREDICTED, FIRST, REUSED = "scene changed", "as predicted", "no history", "reused"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the demo heard.
+
+    Attributes:
+        scene_changes: in order.
+        chunks: in order.
+        reset_ns: ROS time of the reset call.
+        start_ns: ROS time of the recording's start.
+        events: the recording's labels: stamp_ns, kind, scene_change.
+        trained: whether the policy's CLS head is.
+    """
+
+    scene_changes: list[SceneChange]
+    chunks: list[ActionChunk]
+    reset_ns: int
+    start_ns: int
+    events: list[dict]
+    trained: bool
+
+    def seconds(self, ns: int) -> float:
+        """Time since the recording's start."""
+        return (ns - self.start_ns) / 1e9
+
+    def time_of(self, message: SceneChange | ActionChunk) -> float:
+        """When the frame that it is about was taken, since the recording's start."""
+        return self.seconds(to_ns(message.header.stamp))
+
+
+def decision_of(message: SceneChange) -> str:
+    """The gate's decision in words, or that it was not asked."""
+    if message.prefix_reused:
+        return REUSED
+    if not message.has_history:
+        return FIRST
+    return CHANGED if message.scene_changed else AS_PREDICTED
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the gate said of the labelled changes of the scene.
+
+    Attributes:
+        delays_s: for each labelled change, by its kind and time in seconds, how long after the
+            first frame that shows it the gate said that the scene changed; None if it did not.
+        false_alarms: times at which it said so without a change since the last full inference, in
+            seconds.
+    """
+
+    delays_s: dict[tuple[str, float], float | None]
+    false_alarms: list[float]
+
+
+def seen_by_the_gate(recorded: Recorded) -> Seen:
+    """Compare what the gate said with the labels.
+
+    Only the first full inference that shows a change can see it: for those after, the change is
+    in the prediction.
+    """
+    changes = [event for event in recorded.events if event["scene_change"]]
+    delays: dict[tuple[str, float], float | None] = {
+        (event["kind"], recorded.seconds(event["stamp_ns"])): None for event in changes
+    }
+    false_alarms, computed_s = [], -math.inf
+    for message in recorded.scene_changes:
+        if not message.evaluated:
+            continue
+        now_s = recorded.time_of(message)
+        since = [key for key in delays if computed_s < key[1] <= now_s]
+        if message.scene_changed:
+            delays |= {key: now_s - key[1] for key in since}
+            if not since:
+                false_alarms.append(now_s)
+        computed_s = now_s
+    return Seen(delays, false_alarms)
+
+
+def problems_of(recorded: Recorded) -> list[str]:
+    """What is not as it should be after a run with one reset, in words; empty if all is well."""
+    messages = recorded.scene_changes
+    problems = []
+    if [m.inference_id for m in messages] != [c.inference_id for c in recorded.chunks]:
+        problems.append(
+            f"{len(messages)} scene changes but {len(recorded.chunks)} action chunks, or not the "
+            "same"
+        )
+    episodes = sorted({m.episode for m in messages})
+    if len(episodes) != 2:
+        problems.append(
+            f"inferences in the episodes {episodes}; expected two, one before and one after the "
+            "reset"
+        )
+    for episode in episodes:
+        first, *others = [m for m in messages if m.episode == episode]
+        if first.has_history or not math.isnan(first.similarity):
+            problems.append(f"the first inference of episode {episode} had a history")
+        others = [m for m in others if m.evaluated]  # there is none on a reused prefix
+        if not others or not all(m.has_history and -1 <= m.similarity <= 1 for m in others):
+            problems.append(
+                f"the full inferences after the first of episode {episode} have no similarity"
+            )
+    return problems
+
+
+def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
+    """All that was heard, as JSON holds it (NaN becomes null)."""
+    messages = recorded.scene_changes
+    latencies = sorted(m.total_ms for m in messages) or [math.nan]
+    seen = seen_by_the_gate(recorded)
+    return {
+        "note": None if recorded.trained else UNTRAINED,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(),
+        "device": device,
+        "recording": bag.name,
+        "events": [
+            {**event, "time_s": recorded.seconds(event["stamp_ns"])} for event in recorded.events
+        ],
+        "reset_s": recorded.seconds(recorded.reset_ns),
+        "problems": problems_of(recorded),
+        "summary": {
+            "inferences": len(messages),
+            "action_chunks": len(recorded.chunks),
+            "reused": sum(m.prefix_reused for m in messages),
+            "scene_changes": sum(m.scene_changed for m in messages),
+            "labelled_changes": [
+                {"kind": kind, "time_s": time_s, "seen_after_s": delay_s}
+                for (kind, time_s), delay_s in seen.delays_s.items()
+            ],
+            "false_alarms_s": seen.false_alarms,
+            "latency_ms": {
+                "median": statistics.median(latencies),
+                "p95": latencies[round(0.95 * (len(latencies) - 1))],
+            },
+        },
+        "inferences": [
+            {
+                "time_s": recorded.time_of(m),
+                "inference_id": m.inference_id,
+                "episode": m.episode,
+                "similarity": None if math.isnan(m.similarity) else m.similarity,
+                "threshold": m.threshold,
+                "decision": decision_of(m),
+                "should_cache": m.should_cache,
+                "prefix_reused": m.prefix_reused,
+                "reason": m.reason,
+                "prefix_ms": m.prefix_ms,
+                "denoise_ms": m.denoise_ms,
+                "total_ms": m.total_ms,
+                "observation_age_ms": m.observation_age_ms,
+            }
+            for m in messages
+        ],
+    }
+
+
+def draw(recorded: Recorded, path: Path) -> None:
+    """The similarity over time with threshold, events and reset, and the latency below it."""
+    messages = recorded.scene_changes
+    times = [recorded.time_of(m) for m in messages]
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(11, 6.5), sharex=True, height_ratios=(3, 1), layout="constrained"
+    )
+    # On a reused prefix there is no new similarity.
+    evaluated = [(recorded.time_of(m), m) for m in messages if m.evaluated]
+    for episode in sorted({m.episode for m in messages}):
+        of_episode = [(t, m) for t, m in evaluated if m.episode == episode]
+        times_s = [t for t, m in of_episode]
+        label = episode == messages[0].episode
+        top.plot(
+            times_s,
+            [m.similarity for _, m in of_episode],
+            "o-",
+            ms=4,
+            lw=1,
+            color="tab:blue",
+            label="similarity, at full inferences" if label else None,
+        )
+        top.plot(
+            times_s,
+            [m.threshold if m.has_history else math.nan for _, m in of_episode],
+            "_--",
+            color="tab:red",
+            lw=0.6,
+            label="threshold, by the time between them" if label else None,
+        )
+    changes = [(t, m.similarity) for t, m in zip(times, messages, strict=True) if m.scene_changed]
+    if changes:
+        top.plot(*zip(*changes, strict=True), "x", ms=7, color="tab:red", label=CHANGED)
+    low, high = top.get_ylim()
+    top.set_ylim(low - 0.05 * (high - low), high + 0.32 * (high - low))
+    for axes in (top, bottom):
+        axes.axvline(
+            recorded.seconds(recorded.reset_ns),
+            color="tab:green",
+            lw=2,
+            label="reset" if axes is top else None,
+        )
+        for event in recorded.events:
+            style = "-" if event["scene_change"] else ":"
+            axes.axvline(recorded.seconds(event["stamp_ns"]), color="0.4", ls=style, lw=1)
+    for event in recorded.events:
+        top.annotate(
+            event["kind"].replace("_", " "),
+            (recorded.seconds(event["stamp_ns"]), 0.98),
+            rotation=90,
+            fontsize=8,
+            xycoords=("data", "axes fraction"),
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            color="0.25",
+        )
+    top.set(
+        ylabel="cosine similarity",
+        yticks=[tick for tick in top.get_yticks() if low <= tick <= 1],
+        title="CLS similarity over time"
+        + ("" if recorded.trained else ". The CLS head is UNTRAINED: it means nothing"),
+    )
+    top.plot([], [], color="0.4", lw=1, label="labelled: changes the scene")
+    top.plot([], [], color="0.4", ls=":", lw=1, label="labelled: does not")
+    bottom.stackplot(
+        times,
+        [m.prefix_ms for m in messages],
+        [m.denoise_ms for m in messages],
+        [m.total_ms - m.prefix_ms - m.denoise_ms for m in messages],
+        labels=("prefix", "denoise", "rest of the latency"),
+        alpha=0.7,
+    )
+    bottom.set(
+        ylabel="latency [ms]", xlabel="time since the recording's start [s]", ylim=(0, None)
+    )
+    figure.legend(loc="outside lower center", fontsize=8, ncols=5)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,117 @@
+"""How the actions on a reused prefix drift from those of a full recompute as it grows old."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cls_vla_ros.evaluation.measures.replays import (
+    blocks,
+    chunks,
+    deviations,
+    full,
+    replay,
+    spread,
+)
+from cls_vla_ros.evaluation.measures.traces import Trace
+from cls_vla_ros.inference import PolicyServer
+from cls_vla_ros.inference.observation import picture_names
+from cls_vla_ros.recordings.episodes import Episode, events_between, frame_period_s
+
+PHASES = 2  # replays of each episode, whose prefixes are computed at other frames
+MIN_SAMPLES = 10  # of an age, to say anything of it
+
+
+@dataclass(frozen=True)
+class Ageing:
+    """Deviations by age.
+
+    Attributes:
+        by_frames: of chunks on a prefix of that age, in frames: root mean square difference from
+            the full recompute with the same noise, divided by `two_noises`.
+        two_noises: root mean square difference of two full recomputes with different noise, mean
+            over all frames, in standard deviations of the actions.
+    """
+
+    by_frames: dict[int, np.ndarray]
+    two_noises: float
+
+    def max_frames(self, max_deviation: float) -> int:
+        """The oldest age up to which the median stays at or below that; 0 if none does."""
+        oldest = 0
+        for frames in sorted(self.by_frames):
+            values = self.by_frames[frames]
+            if len(values) < MIN_SAMPLES or np.median(values) > max_deviation:
+                break
+            oldest = frames
+        return oldest
+
+    def to_values(self) -> list[dict[str, float]]:
+        """For the report: quantiles by age."""
+        return [
+            {
+                "frames": frames,
+                "samples": len(values),
+                **{
+                    name: float(np.quantile(values, q))
+                    for name, q in (("median", 0.5), ("p95", 0.95), ("p99", 0.99))
+                },
+            }
+            for frames, values in sorted(self.by_frames.items())
+        ]
+
+
+def measure_ageing(
+    server: PolicyServer,
+    episodes: Sequence[Episode],
+    traces: Sequence[Trace],
+    oldest: int,
+    seed: int,
+    on_episode: Callable[[], None] = lambda: None,
+) -> Ageing:
+    """Replay episodes with prefixes of every age.
+
+    Args:
+        server: of the policy.
+        episodes: where one has labels, chunks on a prefix from before an event do not count: that
+            is the gate's business.
+        traces: of them, recorded with the same seed: the full recomputes.
+        oldest: age in frames.
+        seed: of the noise.
+        on_episode: called after each.
+
+    Raises:
+        ValueError: two noises make the same actions, so that there is nothing to compare with.
+    """
+    cameras = picture_names(server.config)
+    scale = spread(np.concatenate([trace.actions for trace in traces]))
+    of_noise: list[np.ndarray] = []
+    by_frames: dict[int, list[float]] = {frames: [] for frames in range(1, oldest + 1)}
+    for episode, trace in zip(episodes, traces, strict=True):
+        period_s = frame_period_s(trace.stamps_s)
+        for way, its_seed in (
+            (full, seed + 1),
+            *(
+                (blocks(oldest + 1, p * (oldest + 1) // PHASES, cameras), seed)
+                for p in range(PHASES)
+            ),
+        ):
+            # Decoded anew for each replay: an episode may not fit into memory.
+            steps = replay(server, (f.observation for f in episode.frames()), way, its_seed)
+            found = deviations(chunks(steps), trace.actions, scale)
+            if way is full:
+                of_noise.append(found)
+                continue
+            for step, deviation in zip(steps, found, strict=True):
+                age_s = step.inference.cache_age_s
+                frames, began_s = round(age_s / period_s), step.stamp_s - age_s
+                if frames in by_frames and not events_between(
+                    episode.events or [], began_s, step.stamp_s
+                ):
+                    by_frames[frames].append(float(deviation))
+        on_episode()
+    two_noises = float(np.concatenate(of_noise).mean())
+    if two_noises == 0:
+        raise ValueError("two noises make the same actions: there is nothing to compare with")
+    known = {frames: np.array(v) / two_noises for frames, v in by_frames.items() if v}
+    return Ageing(known, two_noises)

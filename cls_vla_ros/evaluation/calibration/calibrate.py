@@ -1,0 +1,237 @@
+"""`calibrate BAG...`: thresholds by interval, and how long a prefix may live, for a checkpoint.
+
+From episodes that it was not trained on: the similarity of undisturbed frames falls with the time
+between two full inferences, so each interval gets its own threshold. Changes are those of the
+labels (BAG.labels.json); where an episode has no events, they are made: a patch appears or
+vanishes, and light is dimmed as what must not count. How far the actions on a reused prefix are
+from those of a full recompute with the same noise, in units of how far two noises are apart, says
+how old a prefix may become. The result goes into the checkpoint's config.json, where the gate
+reads it, with calibration.json and calibration.png beside it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from cls_vla_ros.console.arguments import add_policy_and_recordings
+from cls_vla_ros.console.progress import progress
+from cls_vla_ros.evaluation.calibration.ageing import Ageing, measure_ageing
+from cls_vla_ros.evaluation.calibration.intervals import DIGITS, Interval, Wanted, intervals_of
+from cls_vla_ros.evaluation.calibration.report import draw, make_report, print_report
+from cls_vla_ros.evaluation.measures.traces import Trace, record
+from cls_vla_ros.inference import PolicyServer
+from cls_vla_ros.recordings.checks import check_head, check_provenance
+from cls_vla_ros.recordings.dataset_episodes import open_episodes
+from cls_vla_ros.recordings.episodes import Episode, Source, frame_period_s
+from cls_vla_ros.robot.load_server import load_server
+from cls_vla_ros.robot.parameters.params_file import parameters_of
+
+INTERVALS = (1, 2, 4, 8, 16)  # frames
+
+
+@dataclass(frozen=True)
+class Found:
+    """What calibration found.
+
+    Attributes:
+        intervals: by frames, ascending.
+        ageing: of reused prefixes.
+        max_age_s: of a prefix.
+        max_reuses: in a row, at the node's rate.
+    """
+
+    intervals: list[Interval]
+    ageing: Ageing
+    max_age_s: float
+    max_reuses: int
+
+
+def main() -> None:
+    """Calibrate; exit 1 with the reason, and an unchanged checkpoint, if that is not possible."""
+    args = parse_args()
+    console = Console()
+    overrides = {"policy.path": args.policy} if args.policy else {}
+    try:
+        with parameters_of(args.params_file, overrides) as parameters:
+            settings = parameters.read()
+            checkpoint = checkpoint_of(settings.policy_path)
+            source = Source(args.task, args.action_topic)
+            episodes = open_episodes(args.recordings, parameters, source)
+            rate_hz = parameters.get("rate_hz")
+        server = load_server(settings, 0, console.print)
+        check_head(server.config, args.allow_untrained, console)
+        check_provenance(server.config, episodes, args.use_trained_on, console)
+        traces = record_all(server, episodes, args.seed, console)
+        found = calibrate(server, episodes, traces, rate_hz, args, console)
+        report = make_report(found, traces, args)
+        out = args.out or checkpoint
+        out.mkdir(parents=True, exist_ok=True)
+        draw(found, traces, out / "calibration.png")
+        (out / "calibration.json").write_text(json.dumps(report, indent=1) + "\n")
+        if not args.dry_run:
+            write_config(checkpoint / "config.json", found)
+    except (OSError, ValueError) as error:
+        sys.exit(f"calibrate: {error}")
+    except KeyboardInterrupt:
+        sys.exit("calibrate: stopped; the checkpoint is as it was")
+    print_report(found, traces, console)
+    console.print(f"{out / 'calibration.json'}, {out / 'calibration.png'}")
+    written = "not written (--dry-run)" if args.dry_run else f"in {checkpoint / 'config.json'}"
+    console.print(f"thresholds and cache limits: {written}")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="calibrate", description=__doc__.split("\n")[0])
+    add_policy_and_recordings(parser)
+    wanted = parser.add_mutually_exclusive_group()
+    wanted.add_argument(
+        "--false-alarms",
+        type=float,
+        help="share of ordinary pairs of frames that may be taken for changed (default 0.05)",
+    )
+    wanted.add_argument(
+        "--miss-rate", type=float, help="share of changed pairs that may be taken for ordinary"
+    )
+    wanted.add_argument(
+        "--reuse-rate",
+        type=float,
+        help="share of the inferences of an undisturbed episode that shall reuse a prefix",
+    )
+    parser.add_argument(
+        "--intervals",
+        type=_numbers,
+        default=INTERVALS,
+        metavar="N,N,...",
+        help=f"frames between full inferences (default {','.join(map(str, INTERVALS))})",
+    )
+    parser.add_argument(
+        "--max-deviation",
+        type=float,
+        default=0.5,
+        help="how far the actions on the oldest prefix may be from a full recompute, in the "
+        "median, where 1 is as far as two noises are apart (default 0.5)",
+    )
+    parser.add_argument(
+        "--max-delay",
+        type=float,
+        default=0.3,
+        help="how late, in seconds, a change that the frame guard does not see may be noticed: no "
+        "prefix becomes older (default 0.3)",
+    )
+    parser.add_argument("--out", type=Path, help="picture and JSON (default: in the checkpoint)")
+    parser.add_argument("--seed", type=int, default=0, help="of noise and patches (default 0)")
+    parser.add_argument("--dry-run", action="store_true", help="leave config.json as it is")
+    parser.add_argument(
+        "--use-trained-on",
+        action="store_true",
+        help="calibrate on episodes that were trained on: the thresholds are too strict then",
+    )
+    parser.add_argument(
+        "--allow-untrained", action="store_true", help="calibrate an untrained CLS head: noise"
+    )
+    args = parser.parse_args()
+    for name in ("false_alarms", "miss_rate", "reuse_rate"):
+        value = getattr(args, name)
+        if value is not None and not 0 < value < 1:
+            parser.error(f"--{name.replace('_', '-')} must be between 0 and 1, got {value}")
+    if not args.max_delay >= 0:
+        parser.error(f"--max-delay is a time of 0 s or more, got {args.max_delay}")
+    return args
+
+
+def _numbers(text: str) -> list[int]:
+    numbers = sorted({int(part) for part in text.split(",")})
+    if numbers[0] < 1:
+        raise argparse.ArgumentTypeError(f"expected whole numbers from 1 on, got {text}")
+    return numbers
+
+
+def checkpoint_of(path: str) -> Path:
+    """The folder of the checkpoint that is calibrated.
+
+    Raises:
+        ValueError: it is not a local one of the type cls_smolvla: nothing could be written to it.
+    """
+    file = Path(path).expanduser() / "config.json"
+    if not file.is_file():
+        raise ValueError(
+            f"{path} has no config.json to write to: expected is a checkpoint's folder, with "
+            "--policy. One of a hub must be downloaded first"
+        )
+    kind = json.loads(file.read_text()).get("type")
+    if kind != "cls_smolvla":
+        raise ValueError(
+            f"{path} is of the policy type {kind!r}, which has no CLS head: train one first "
+            "(lerobot-train --policy.type=cls_smolvla)"
+        )
+    return file.parent
+
+
+def record_all(
+    server: PolicyServer, episodes: list[Episode], seed: int, console: Console
+) -> list[Trace]:
+    """The traces of all episodes; those without events get changes made for them."""
+    traces = []
+    with progress(console) as bars:
+        bar = bars.add_task("frames", total=None)
+        for episode in episodes:
+            bars.update(bar, description=episode.name)
+            inject = not episode.events
+            step = lambda: bars.advance(bar)  # noqa: E731
+            traces.append(record(server, episode, inject=inject, seed=seed, on_frame=step))
+    if made := sum(bool(trace.disturbed) for trace in traces):
+        console.print(
+            f"[yellow]{made} of {len(traces)} episodes have no labelled events: changes were made "
+            "by pasting patches into the pictures, and light was dimmed[/yellow]"
+        )
+    return traces
+
+
+def calibrate(
+    server: PolicyServer,
+    episodes: list[Episode],
+    traces: list[Trace],
+    rate_hz: float,
+    args: argparse.Namespace,
+    console: Console,
+) -> Found:
+    """Thresholds, ageing and limits."""
+    period_s = float(np.median([frame_period_s(trace.stamps_s) for trace in traces]))
+    between_s = max(period_s, 1 / rate_hz)  # two inferences of the node
+    with progress(console) as bars:
+        bar = bars.add_task("action deviation", total=len(episodes))
+        ageing = measure_ageing(
+            server, episodes, traces, max(args.intervals), args.seed, lambda: bars.advance(bar)
+        )
+    oldest = min(ageing.max_frames(args.max_deviation), int(args.max_delay / period_s + 1e-2))
+    max_age_s = round(oldest * period_s, DIGITS)
+    max_reuses = int(max_age_s / between_s + 1e-2)
+    wanted = Wanted.of(args.false_alarms, args.miss_rate, args.reuse_rate, max_reuses)
+    return Found(
+        intervals_of(traces, args.intervals, period_s, wanted), ageing, max_age_s, max_reuses
+    )
+
+
+def write_config(file: Path, found: Found) -> None:
+    """Put the result into a checkpoint's configuration, whole or not at all; keep the rest."""
+    config = json.loads(file.read_text())
+    config |= {
+        "cls_thresholds": [[i.seconds, i.threshold] for i in found.intervals],
+        "cls_max_age_s": found.max_age_s,
+        "cls_max_reuses": found.max_reuses,
+    }
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as unfinished:
+        json.dump(config, unfinished, indent=4)
+    os.chmod(unfinished.name, file.stat().st_mode)
+    os.replace(unfinished.name, file)
+
+
+if __name__ == "__main__":
+    main()

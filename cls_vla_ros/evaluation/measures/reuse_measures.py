@@ -1,0 +1,151 @@
+"""What a replay with reuse did: how far its actions are off, and which changes it saw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cls_vla_ros.evaluation.measures.detection import group_of
+from cls_vla_ros.evaluation.measures.replays import Step
+from cls_vla_ros.inference import Reason
+from cls_vla_ros.recordings.episodes import Event, events_between
+
+GUARD = (Reason.FRAME_DIFFERENT, Reason.FRAME_BLACK, Reason.FRAME_FROZEN)
+AFTER_CHANGE_S = 0.5  # how long after a change an inference counts as one after it
+
+
+@dataclass(frozen=True)
+class Catch:
+    """What became of one labelled change of the scene in a replay.
+
+    Attributes:
+        group: "object" or "occluder", the first word of its kind.
+        caught: whether the first full inference that shows it was due to the guard, or made the
+            gate say so. Later nothing can: the change is in the new prefix.
+        delay_s: from the first frame that shows it to that inference, caught or not.
+    """
+
+    group: str
+    caught: bool
+    delay_s: float
+
+
+@dataclass(frozen=True)
+class Played:
+    """One replay of one episode.
+
+    Attributes:
+        reused: (F,) bool, of each inference.
+        ages_s: (F,) of the prefix it used, in whole steps of the recording; 0 if computed.
+        deviation: (F,) from the full recompute with the same noise, in units of two noises.
+        after_change: (F,) bool: within 0.5 s after a change of the scene.
+        catches: of its changes.
+        false_alarms: how often guard or gate spoke up without a change since the last prefix.
+        duration_s: of the episode.
+    """
+
+    reused: np.ndarray
+    ages_s: np.ndarray
+    deviation: np.ndarray
+    after_change: np.ndarray
+    catches: list[Catch]
+    false_alarms: int
+    duration_s: float
+
+
+def spoke_up(step: Step) -> bool:
+    """Whether guard or gate took the scene for changed in this inference."""
+    inference = step.inference
+    by_gate = not inference.prefix_reused and inference.decision.scene_changed
+    return by_gate or inference.reason in GUARD
+
+
+def played(steps: Sequence[Step], deviation: np.ndarray, events: Sequence[Event]) -> Played:
+    """Look at a replay.
+
+    Args:
+        steps: of it.
+        deviation: (F,), see `Played`.
+        events: the episode's labels.
+
+    Raises:
+        ValueError: fewer than two steps.
+    """
+    if len(steps) < 2:
+        raise ValueError(
+            f"a replay of {len(steps)} inferences says nothing: at least 2 are needed"
+        )
+    changes = [event for event in events if event.scene_change]
+    ages_s = np.array([step.inference.cache_age_s for step in steps])
+    step_s = np.diff([step.stamp_s for step in steps]).min()
+    catches, false_alarms = [], 0
+    computed_s = steps[0].stamp_s
+    for step in steps[1:]:
+        if step.inference.prefix_reused:
+            continue
+        since = events_between(changes, computed_s, step.stamp_s)
+        spoke = spoke_up(step)
+        catches += [Catch(group_of(e.kind), spoke, step.stamp_s - e.stamp_s) for e in since]
+        false_alarms += spoke and not since
+        computed_s = step.stamp_s
+    return Played(
+        np.array([step.inference.prefix_reused for step in steps]),
+        np.round(np.round(ages_s / step_s) * step_s, 4),
+        deviation,
+        np.array(
+            [bool(events_between(changes, s.stamp_s - AFTER_CHANGE_S, s.stamp_s)) for s in steps]
+        ),
+        catches,
+        false_alarms,
+        steps[-1].stamp_s - steps[0].stamp_s,
+    )
+
+
+def summary(replays: Sequence[Played]) -> dict[str, object]:
+    """Of the same way over several episodes, as JSON holds it."""
+    reused, deviation, after = (
+        np.concatenate([getattr(r, name) for r in replays])
+        for name in ("reused", "deviation", "after_change")
+    )
+    catches = [catch for r in replays for catch in r.catches]
+    minutes = sum(r.duration_s for r in replays) / 60
+    return {
+        "episodes": len(replays),
+        "inferences": len(reused),
+        "reuse_fraction": float(reused.mean()),
+        "deviation": quantiles(deviation),
+        "deviation_reused": quantiles(deviation[reused]),
+        "deviation_after_change": quantiles(deviation[after]),
+        "deviation_by_age": _by_age(np.concatenate([r.ages_s for r in replays]), deviation),
+        "detection": {
+            group: _detection([c for c in catches if group in ("all", c.group)])
+            for group in ["all", *sorted({c.group for c in catches})]
+        },
+        "false_alarms_per_minute": sum(r.false_alarms for r in replays) / minutes,
+    }
+
+
+def quantiles(values: np.ndarray) -> dict[str, float | int | None]:
+    """Median, p95 and p99; null without values."""
+    found = np.quantile(values, (0.5, 0.95, 0.99)).tolist() if len(values) else [None] * 3
+    return {"count": len(values), **dict(zip(("median", "p95", "p99"), found, strict=True))}
+
+
+def _detection(catches: list[Catch]) -> dict[str, float | int | None]:
+    delays = [catch.delay_s for catch in catches if catch.caught]
+    missed = sum(not catch.caught for catch in catches)
+    return {
+        "changes": len(catches),
+        "miss_rate": missed / len(catches) if catches else None,
+        "delay_s": {
+            "median": float(np.median(delays)) if delays else None,
+            "largest": max(delays, default=None),
+        },
+    }
+
+
+def _by_age(ages_s: np.ndarray, deviation: np.ndarray) -> list[dict[str, float | int | None]]:
+    return [
+        {"age_s": float(age), **quantiles(deviation[ages_s == age])}
+        for age in np.unique(ages_s[ages_s > 0])
+    ]

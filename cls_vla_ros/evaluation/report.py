@@ -1,0 +1,264 @@
+"""What `evaluate` leaves: tables, a report in JSON, and pictures."""
+
+import argparse
+import datetime
+import math
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from cls_vla_ros.evaluation.evaluation import Evaluated
+from cls_vla_ros.evaluation.measures.detection import LIGHT, Pairs, joined, measure, roc
+from cls_vla_ros.evaluation.measures.reuse_measures import AFTER_CHANGE_S, summary
+
+COLORS = {
+    "gate_and_guard": "tab:green",
+    "gate": "tab:blue",
+    "guard": "tab:orange",
+    "pixels": "tab:red",
+    "joints": "tab:purple",
+    "periodic": "0.4",
+}
+SHOWN = 4  # episodes whose scores are drawn over time
+
+
+def make_report(evaluated: Evaluated, args: argparse.Namespace, policy: str) -> dict:
+    """All of it, as JSON holds it (NaN becomes null)."""
+    report = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "policy": Path(policy).name,
+        "asked": {name: getattr(args, name) for name in ("every", "false_alarms", "seed")},
+        "trained_on_allowed": args.use_trained_on,
+        "pairs": _of_pairs(evaluated, args) if evaluated.pairs else None,
+        "replays": None,
+    }
+    if evaluated.replays:
+        two_noises, groups = evaluated.played()
+        report["replays"] = {
+            "two_noises": two_noises,
+            "groups": {
+                group: {way: summary(played) for way, played in ways.items()}
+                for group, ways in groups.items()
+            },
+        }
+    return _without_nan(report)
+
+
+def _of_pairs(evaluated: Evaluated, args: argparse.Namespace) -> dict:
+    kinds, counts = np.unique(
+        np.concatenate([pairs.kinds for pairs in evaluated.pairs]).astype(str), return_counts=True
+    )
+    return {
+        "episodes": evaluated.names,
+        "kinds": dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
+        "detectors": {
+            name: measure(evaluated.pairs, name, args.false_alarms, args.seed)
+            for name in evaluated.pairs[0].scores
+        },
+    }
+
+
+def _without_nan(value):
+    if isinstance(value, dict):
+        return {key: _without_nan(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_report(report: dict, console: Console) -> None:
+    """The tables."""
+    if report["pairs"]:
+        console.print(_pairs_table(report))
+    else:
+        console.print("[yellow]no episode has labels: nothing is said of detection[/yellow]")
+    for group, ways in (report["replays"] or {"groups": {}})["groups"].items():
+        console.print(_replays_table(group, ways))
+
+
+def _words(name: str) -> str:
+    return name.replace("_and_", " + ").replace("_", " ")
+
+
+def _pairs_table(report: dict) -> Table:
+    pairs, asked = report["pairs"], report["asked"]
+    detectors = pairs["detectors"]
+    table = Table(
+        title=f"{len(pairs['episodes'])} episodes, pairs {asked['every']} frames apart; recall at "
+        f"{asked['false_alarms']:.0%} false alarms; in brackets 95 % intervals"
+    )
+    table.add_column("score")
+    measures = list(next(iter(detectors.values())))
+    for name in measures:
+        table.add_column(_words(name), justify="right")
+    for name, of in detectors.items():
+        table.add_row(_words(name), *(_with_interval(of[measure]) for measure in measures))
+    return table
+
+
+def _with_interval(of: dict) -> str:
+    if of["value"] is None:
+        return "-"
+    ends = "" if of["low"] is None else f"\n[{of['low']:.3f}, {of['high']:.3f}]"
+    return f"{of['value']:.3f}{ends}"
+
+
+def _replays_table(group: str, ways: dict) -> Table:
+    first = next(iter(ways.values()))
+    table = Table(
+        title=f"Replays of {first['episodes']} {group} episodes",
+        box=SIMPLE_HEAD,  # narrow enough for a terminal of 80 columns
+        padding=(0, 1, 0, 0),
+        caption="deviation in units of two noises: median, p95 and p99 of reused chunks, median "
+        f"of all, and of those up to {AFTER_CHANGE_S:g} s after a change",
+    )
+    names = (
+        "way",
+        "reused",
+        "median",
+        "p95",
+        "p99",
+        "all",
+        "after",
+        "missed",
+        "delay",
+        "false/min",
+    )
+    for name in names:
+        table.add_column(name, justify="left" if name == "way" else "right")
+    for way, of in ways.items():
+        everything = of["detection"]["all"]
+        speaks = way != "periodic"
+        values = [
+            *(of["deviation_reused"][q] for q in ("median", "p95", "p99")),
+            of["deviation"]["median"],
+            of["deviation_after_change"]["median"],
+            everything["miss_rate"] if speaks else None,
+            everything["delay_s"]["median"] if speaks else None,
+            of["false_alarms_per_minute"] if speaks else None,
+        ]
+        shown = ("-" if value is None else f"{value:.3f}" for value in values)
+        table.add_row(_words(way), f"{of['reuse_fraction']:.0%}", *shown)
+    return table
+
+
+def draw(evaluated: Evaluated, report: dict, out: Path) -> None:
+    """detection.png and replays.png, for what there is."""
+    if evaluated.pairs:
+        _draw_detection(evaluated, report["pairs"]["detectors"], out / "detection.png")
+    if report["replays"]:
+        _draw_replays(report["replays"]["groups"], out / "replays.png")
+
+
+def _draw_detection(evaluated: Evaluated, detectors: dict, path: Path) -> None:
+    figure, axes = plt.subplots(2, 2, figsize=(12, 8), layout="constrained")
+    curves, areas = axes[0]
+    for place, (name, of) in enumerate(detectors.items()):
+        pairs = joined(evaluated.pairs, name)
+        scores = pairs.scores[name]
+        curve = roc(scores[pairs.changed], scores[~pairs.changed])
+        curves.plot(*curve, color=COLORS[name], label=_words(name))
+        if (area := of["auc"])["value"] is None:
+            continue
+        low, high = area["low"] or area["value"], area["high"] or area["value"]
+        errors = [[area["value"] - low], [high - area["value"]]]
+        areas.errorbar(
+            [area["value"]], [-place], xerr=errors, fmt="o", color=COLORS[name], capsize=4
+        )
+    curves.plot([0, 1], [0, 1], color="0.7", ls=":")
+    curves.set(xlabel="false alarms", ylabel="changes caught", title="ROC over pairs of frames")
+    curves.legend(fontsize=8, loc="lower right")
+    areas.set_yticks([-k for k in range(len(detectors))], [_words(n) for n in detectors])
+    areas.set(title="Area under it, 95 % over episodes", xlabel="AUC")
+    areas.grid(axis="x", alpha=0.4)
+    for ax, score in zip(axes[1], ("gate", "guard"), strict=True):
+        _draw_scores(ax, evaluated, score)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _draw_scores(axes: Axes, evaluated: Evaluated, score: str) -> None:
+    """The scores of some episodes over their frames, one below the other."""
+    step = 0.0
+    shown = list(zip(evaluated.names, evaluated.pairs, strict=True))[:SHOWN]
+    for place, (name, pairs) in enumerate(shown):
+        if score not in pairs.scores:
+            return
+        values = pairs.scores[score]
+        step = step or 1.2 * (max(np.ptp(p.scores[score]) for _, p in shown) or 1.0)
+        line = values - values.min() - place * step
+        frames = np.arange(len(values))
+        axes.plot(frames, line, color="0.6", lw=0.8)
+        for flags, color, what in _marks(pairs):
+            label = None if place else what
+            axes.plot(frames[flags], line[flags], ".", ms=5, color=color, label=label)
+        axes.annotate(name, (0, -place * step), fontsize=7, va="top")
+    axes.set(title=f"{score}: score of each pair (higher: changed)", xlabel="frame", yticks=[])
+    axes.margins(y=0.15)
+    axes.legend(fontsize=8, loc="upper right", ncols=2, framealpha=1)
+
+
+def _marks(pairs: Pairs) -> list[tuple[np.ndarray, str, str]]:
+    return [
+        (pairs.changed, "tab:red", "across a change"),
+        (pairs.kinds == LIGHT, "tab:orange", "across a change of light"),
+    ]
+
+
+def _draw_replays(groups: dict, path: Path) -> None:
+    figure, axes = plt.subplots(
+        len(groups), 3, figsize=(13, 3.6 * len(groups)), layout="constrained", squeeze=False
+    )
+    for row, (group, ways) in zip(axes, groups.items(), strict=True):
+        places = np.arange(len(ways))
+        names = [f"{_words(way)}\n{of['reuse_fraction']:.0%} reused" for way, of in ways.items()]
+        for way, of in ways.items():
+            ages = of["deviation_by_age"]
+            row[0].plot(
+                [a["age_s"] for a in ages],
+                [a["median"] for a in ages],
+                "o-",
+                ms=3,
+                color=COLORS[way],
+                label=_words(way),
+            )
+        row[0].set(
+            xlabel="age of the prefix [s]",
+            ylabel="deviation / two noises",
+            title=f"{group}: median",
+        )
+        row[0].legend(fontsize=7)
+        for offset, name in enumerate(("deviation_reused", "deviation_after_change")):
+            values = [of[name]["median"] or 0.0 for of in ways.values()]
+            tops = [of[name]["p95"] or 0.0 for of in ways.values()]
+            colors = [COLORS[way] for way in ways]
+            at = places + 0.4 * (offset - 0.5)
+            row[1].bar(at, values, 0.36, color=colors, alpha=1 - 0.5 * offset)
+            row[1].plot(at, tops, "k_", ms=12)
+        row[1].set(
+            title="median and p95 (line): reused chunks,\npale: up to 0.5 s after a change",
+            ylabel="deviation / two noises",
+        )
+        caught = [1 - (of["detection"]["all"]["miss_rate"] or 0) for of in ways.values()]
+        if any(of["detection"]["all"]["changes"] for of in ways.values()):
+            row[2].bar(places[:-1], caught[:-1], 0.5, color=[COLORS[way] for way in ways][:-1])
+            for place, of in list(zip(places, ways.values(), strict=True))[:-1]:
+                text = f"{of['false_alarms_per_minute']:.1f} false / min"
+                row[2].annotate(text, (place, 0.02), ha="center", fontsize=7)
+            row[2].set(title="changes caught", ylim=(0, 1.05), xlim=row[1].get_xlim())
+        else:
+            rates = [of["false_alarms_per_minute"] for of in ways.values()]
+            row[2].bar(places[:-1], rates[:-1], 0.5, color=[COLORS[way] for way in ways][:-1])
+            row[2].set(title="false alarms per minute")
+        for ax in row[1:]:
+            ax.set_xticks(places, names, fontsize=7)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,75 @@
+"""The cached prefixes of one episode, the newest of which may be reused."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from cls_vla_ros.engine import EncodedPrefix
+from cls_vla_ros.inference.reuse.frame_guard import Thumbnail
+
+MAX_ENTRIES = 10  # the guide's max_queue_size
+
+
+@dataclass(eq=False)  # two entries are the same only if they are one object
+class PrefixCache:
+    """A prefix, and what must still hold for it to be used again.
+
+    Attributes:
+        prefix: KV, pad masks and obs_cls_out.
+        stamp_s: of the observation it was computed from, in seconds of ROS time.
+        task: the instruction in it.
+        thumbnails: of the pictures in it, by feature name: those that the frame guard looks at.
+        cameras: all pictures in it, by feature name.
+        reuses: how often it was used again.
+    """
+
+    prefix: EncodedPrefix
+    stamp_s: float
+    task: str
+    thumbnails: dict[str, Thumbnail]
+    cameras: frozenset[str]
+    reuses: int = 0
+
+
+class PrefixCacheQueue:
+    """At most ten entries; a further one pushes the oldest out. Its owner locks."""
+
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        """Start empty.
+
+        Args:
+            max_entries: 1 to 10.
+
+        Raises:
+            ValueError: another number.
+        """
+        if not 1 <= max_entries <= MAX_ENTRIES:
+            raise ValueError(
+                f"the cache queue holds 1 to {MAX_ENTRIES} prefixes, not {max_entries}"
+            )
+        self._entries: deque[PrefixCache] = deque(maxlen=max_entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def newest(self) -> PrefixCache | None:
+        """The entry that may be reused; None if there is none."""
+        return self._entries[-1] if self._entries else None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all prefixes in it, in bytes."""
+        return sum(entry.prefix.nbytes for entry in self._entries)
+
+    def push(self, entry: PrefixCache) -> None:
+        """Make an entry the newest."""
+        self._entries.append(entry)
+
+    def discard(self, entry: PrefixCache) -> None:
+        """Take an entry out, if it is still there."""
+        if entry in self._entries:
+            self._entries.remove(entry)
+
+    def clear(self) -> None:
+        """Empty it."""
+        self._entries.clear()

@@ -1,0 +1,108 @@
+"""What goes wrong is said twice: at once in the log, and every second on /diagnostics."""
+
+import time
+import traceback
+
+from cls_vla_ros.inference import Session, Statistics
+from cls_vla_ros.node.health.diagnostics import Health
+from cls_vla_ros.robot.inference_loop import Result
+
+COMPLAINT_PERIOD_S = 2.0
+SAME_COMPLAINT_PERIOD_S = 30.0
+
+
+class Reporter:
+    """Thread-safe as far as its logger is: at worst, two threads log one complaint each."""
+
+    def __init__(self, logger) -> None:
+        """Start with nothing said.
+
+        Args:
+            logger: of the node.
+        """
+        self._logger = logger
+        self.health = Health()
+        self._complaints: dict[str, tuple[float, str]] = {}  # last logged of each source, and when
+
+    def good(self, result: Result) -> None:
+        """An inference was published."""
+        self.health.good(result)
+
+    def hold(self, reason: str) -> None:
+        """No action is published, and this is why."""
+        self.health.hold(reason)
+        self._complain("hold", f"holding, no action is published: {reason}")
+
+    def refused(self, topic: str, text: str) -> None:
+        """A message was not used."""
+        self.health.refused(topic, text)
+        self._complain(topic, f"message on {topic} refused: {text}")
+
+    def note(self, topic: str, text: str) -> None:
+        """Something to know that is no fault."""
+        self._complain(topic, text)
+
+    def clamped(self, text: str) -> None:
+        """A chunk was changed before it was published."""
+        self.health.clamped(text)
+        self._complain("limits", text)
+
+    def hanging(self, seconds: float) -> None:
+        """An inference takes far too long."""
+        text = f"the inference has been under way for {seconds:.1f} s: nothing is commanded"
+        self.health.error(text)
+        self._complain("inference", text)
+
+    def inference_failed(self, error: Exception) -> None:
+        """An inference raised; the node goes on."""
+        self.health.error(f"the inference failed: {type(error).__name__}: {error}")
+        self._complain("inference", describe("the inference", error))
+
+    def episode_ended(self, cause: str, episode: int, statistics: Statistics) -> int:
+        """An episode was reset.
+
+        Args:
+            cause: why.
+            episode: number of the new one.
+            statistics: of the one that ended.
+
+        Returns:
+            The number of the new one.
+        """
+        begins = f"episode {episode} begins: {cause}"
+        self.health.episode_began(begins)
+        self._logger.info(f"{begins}; the last one: {statistics.summary()}")
+        return episode
+
+    def ended(self, session: Session, *, is_ros_up: bool) -> None:
+        """A run is over. After a signal, ROS's log is closed already."""
+        say = self._logger.info if is_ros_up else print
+        say(f"episode {session.episode}: {session.statistics.summary()}")
+        say(f"in total: {session.total.summary()}")
+
+    def transition_failed(self, name: str, error: Exception) -> None:
+        """A lifecycle transition raised."""
+        self.health.error(f"{name} failed: {error}")
+        self._logger.error(describe(name, error))
+
+    def device_failed(self, error: Exception) -> None:
+        """Nothing more can be inferred."""
+        self.health.error(str(error))
+        self._logger.error(f"giving up the policy: {error}")
+
+    def _complain(self, source: str, text: str) -> None:
+        """Log, but not at camera rate: the same words from one source only every 30 seconds."""
+        now = time.monotonic()
+        logged_at, logged = self._complaints.get(source, (-SAME_COMPLAINT_PERIOD_S, ""))
+        if now - logged_at < (SAME_COMPLAINT_PERIOD_S if text == logged else COMPLAINT_PERIOD_S):
+            return
+        self._complaints[source] = now, text
+        self._logger.warning(text)
+
+
+def describe(what: str, error: Exception) -> str:
+    """What failed and why; with its traceback where the error is not one that we foresee."""
+    text = f"{what} failed: {type(error).__name__}: {error}"
+    if isinstance(error, (ValueError, OSError)):
+        return text
+    return text + "\n" + "".join(traceback.format_exception(error))

@@ -1,0 +1,220 @@
+"""Training the CLS head, as part of the policy's `forward` that lerobot-train calls."""
+
+import logging
+
+import torch
+from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot.utils.constants import (
+    ACTION,
+    OBS_LANGUAGE_ATTENTION_MASK,
+    OBS_LANGUAGE_TOKENS,
+    OBS_STATE,
+)
+from torch import Tensor, nn
+
+from cls_vla_ros.policy.scene_gate import PREDICTED, SEEN
+from cls_vla_ros.policy.training.cls_objective import (
+    Objective,
+    TooFewPairsError,
+    info_nce,
+    info_nce_2x2,
+    vicreg,
+)
+from cls_vla_ros.policy.training.cls_pairs import draw_pairs, on_stale_prefixes
+from cls_vla_ros.policy.training.cls_views import make_views
+from cls_vla_ros.policy.training.provenance import dataset_fingerprints
+
+logger = logging.getLogger(__name__)
+
+
+class CLSTraining(SmolVLAPolicy):
+    """What CLSSmolVLAPolicy is while lerobot trains it.
+
+    The loss is SmolVLA's action loss on frame t plus `cls_loss_weight` times the objective; with
+    `train_cls_only` it is the objective alone. With `stale_prefix_share` the action loss of some
+    samples is that on pictures of an earlier frame.
+    """
+
+    def _start_training(self, dataset_meta) -> None:
+        """Look at what will be trained on.
+
+        Args:
+            dataset_meta: lerobot's LeRobotDatasetMetadata, where lerobot-train makes the policy;
+                None elsewhere.
+
+        Raises:
+            ValueError: the objective cannot be trained on it.
+        """
+        self._dataset_meta = dataset_meta
+        self._episodes_seen: set[int] = set()
+        self._full_batch_seen = False
+        config = self.config
+        if dataset_meta is None or not config.trains_cls:
+            return
+        if config.train_cls_only and not config.pretrained_path:
+            raise ValueError(
+                "train_cls_only trains the CLS head of a policy that is trained already: give its "
+                "checkpoint with --policy.path, or leave train_cls_only out to train all of it"
+            )
+        lacks = [
+            what
+            for what, is_there in (
+                ("a camera (observation.images.*)", bool(config.image_features)),
+                (OBS_STATE, OBS_STATE in config.input_features),
+                (ACTION, config.action_feature is not None),
+            )
+            if not is_there
+        ]
+        if lacks:
+            raise ValueError(
+                f"the dataset lacks {', '.join(lacks)}; it has {sorted(dataset_meta.features)}. "
+                "Record it with these features, or rename its own with --rename_map"
+            )
+        lengths = list(dataset_meta.episodes["length"])
+        short = [
+            number for number, length in enumerate(lengths) if length <= config.cls_pair_steps
+        ]
+        if short:
+            raise ValueError(
+                f"{len(short)} of {len(lengths)} episodes are too short for pairs of frames that "
+                f"are up to cls_pair_steps={config.cls_pair_steps} apart, such as episode "
+                f"{short[0]} with {lengths[short[0]]} frames: set --policy.cls_pair_steps="
+                f"{max(min(lengths) - 1, 1)}, or delete them with lerobot-edit-dataset"
+            )
+        if len(lengths) < 2 and config.cls_objective != "vicreg":
+            raise ValueError(
+                f"cls_objective={config.cls_objective} tells episodes apart, and the dataset has "
+                "one: record more, or take --policy.cls_objective=vicreg"
+            )
+
+    def get_optim_params(self) -> list[nn.Parameter]:
+        """What is trained; lerobot's own would hand the frozen ones to the optimizer too."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def train(self, mode: bool = True) -> "CLSTraining":
+        """As torch's; what is frozen for `train_cls_only` stays in evaluation mode."""
+        super().train(mode)
+        if self.config.train_cls_only:
+            self.model.vlm_with_expert.eval()
+        return self
+
+    def forward(
+        self,
+        batch: dict[str, Tensor],
+        noise: Tensor | None = None,
+        time: Tensor | None = None,
+        reduction: str = "mean",
+    ) -> tuple[Tensor, dict[str, float]]:
+        """SmolVLA's action loss on frame t, and the CLS objective on pairs of frames.
+
+        Args:
+            batch: preprocessed, of lerobot's dataset with `observation_delta_indices`: pictures
+                (B, D, 3, height, width) in [0, 1], observation.state (B, D, S), action (B, T, A),
+                observation.language.*, *_is_pad, episode_index (B,).
+            noise: (B, T, max_action_dim) of flow matching; drawn if None.
+            time: (B,), likewise.
+            reduction: "mean" for a scalar, "none" for (B,), as SmolVLA's.
+
+        Returns:
+            The loss, and what lerobot logs: SmolVLA's own numbers, and those of `Objective`.
+
+        Raises:
+            ValueError: the batch lacks something, or is too small for the objective.
+        """
+        config = self.config
+        cameras = [camera for camera in config.image_features if camera in batch]
+        losses, log = 0.0, {}
+        stale = config.stale_prefix_share if self.training else 0.0
+        if config.trains_cls or stale:
+            _check(batch, cameras, len(config.observation_delta_indices))
+        if not config.train_cls_only:
+            current = on_stale_prefixes(batch, cameras, stale)
+            losses, log = super().forward(current, noise, time, reduction=reduction)
+        if not config.trains_cls:
+            return losses, log
+        objective = self._objective(batch, cameras)
+        if objective is None:  # the few samples that an epoch leaves over
+            nothing = sum(p.sum() * 0.0 for p in self.get_optim_params())
+            return losses + nothing, log
+        if self.training and torch.is_grad_enabled():
+            config.cls_head_trained = True
+            self._episodes_seen.update(batch["episode_index"].tolist())
+        if reduction == "none" and config.train_cls_only:
+            losses = objective.loss.new_zeros(len(batch[OBS_STATE]))
+        total = losses + config.cls_loss_weight * objective.loss
+        log = log | objective.metrics
+        log["loss"] = total.mean().item()
+        return total, log
+
+    def _objective(self, batch: dict[str, Tensor], cameras: list[str]) -> Objective | None:
+        pairs = draw_pairs(batch)
+        try:
+            objective = self._objective_of(batch, pairs, cameras)
+        except TooFewPairsError:
+            if self._full_batch_seen:
+                return None
+            raise
+        self._full_batch_seen = True
+        return objective
+
+    def _objective_of(self, batch, pairs, cameras: list[str]) -> Objective:
+        name, resize_to = self.config.cls_objective, self.config.resize_imgs_with_padding
+        size = resize_to and (resize_to[1], resize_to[0])  # lerobot has width first
+        is_2x2 = name == "infonce_2x2"
+        views, visible = make_views(batch, pairs, cameras, size, with_patches=is_2x2)
+        cls = self._cls_outputs(views)  # (2 M or 4 M, N, H)
+        before, now = cls.chunk(2)
+        predicted, seen = before[:, PREDICTED], now[:, SEEN]
+        if name == "vicreg":
+            return vicreg(predicted, seen)
+        unlike = pairs.episodes[:, None] != pairs.episodes
+        log_scale = self.model.cls_log_scale
+        if is_2x2:
+            return info_nce_2x2(predicted, seen, log_scale, unlike, visible)
+        return info_nce(predicted, seen, log_scale, unlike, None)
+
+    def _cls_outputs(self, batch: dict[str, Tensor]) -> Tensor:
+        images, img_masks = self.prepare_images(batch)
+        return self.model.encode_prefix(
+            images,
+            img_masks,
+            batch[OBS_LANGUAGE_TOKENS],
+            batch[OBS_LANGUAGE_ATTENTION_MASK],
+            self.prepare_state(batch),
+        ).obs_cls_out
+
+    def _record_provenance(self) -> None:
+        """Put the fingerprints of the episodes that were trained on into the configuration."""
+        if self._dataset_meta is None or not self._episodes_seen:
+            return
+        try:
+            new = dataset_fingerprints(self._dataset_meta.root, sorted(self._episodes_seen))
+        except (FileNotFoundError, ValueError) as error:
+            logger.warning(
+                "the checkpoint will not say which episodes it was trained on, so calibrating on "
+                "them will not be refused: %s",
+                error,
+            )
+            return
+        self.config.cls_episodes_trained_on = sorted({*self.config.cls_episodes_trained_on, *new})
+
+
+def _check(batch: dict[str, Tensor], cameras: list[str], num_frames: int) -> None:
+    """Does a training batch have what the objective needs?"""
+    needed = (OBS_STATE, OBS_LANGUAGE_TOKENS, OBS_LANGUAGE_ATTENTION_MASK)
+    missing = [key for key in needed if key not in batch]
+    if missing or not cameras:
+        raise ValueError(
+            f"the batch lacks {missing or 'every camera of the policy'}; it has {sorted(batch)}. "
+            "Rename the dataset's features to the policy's with --rename_map"
+        )
+    for camera in cameras:
+        if batch[camera].ndim != 5 or batch[camera].shape[1] != num_frames:
+            raise ValueError(
+                f"{camera} is {tuple(batch[camera].shape)}; the CLS objective and stale prefixes "
+                f"need (batch, {num_frames}, 3, height, width), the frames of "
+                "observation_delta_indices. "
+                "lerobot-train gives them; with a loader of your own, pass "
+                "lerobot.datasets.factory.resolve_delta_timestamps(policy.config, dataset.meta) "
+                "to LeRobotDataset"
+            )

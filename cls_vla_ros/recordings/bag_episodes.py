@@ -1,0 +1,187 @@
+"""A bag as the node sees it: through its own ObservationBuffer and conversions."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from rosbags.highlevel import AnyReader
+from rosbags.typesys import Stores, get_typestore
+
+from cls_vla_ros.node.output.stamps import NS, to_ns
+from cls_vla_ros.node.parameters import Parameters
+from cls_vla_ros.recordings.episodes import Frame, Pace, Source, events_of, labels_of
+from cls_vla_ros.robot.joints import UnitMap
+from cls_vla_ros.robot.observation.observation_buffer import NotReadyError, ObservationBuffer
+
+IMAGE_TYPES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
+JOINT_STATE = "sensor_msgs/msg/JointState"
+TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
+ACTION_TYPES = ("std_msgs/msg/Float64MultiArray", JOINT_STATE, TRAJECTORY)
+NUMBER = re.compile(r"(?<!\w)\d[\d.]*")
+
+
+class BagEpisode:
+    """One recording; see `Episode`."""
+
+    def __init__(self, bag: Path, parameters: Parameters, source: Source) -> None:
+        """Look at its topics.
+
+        Args:
+            bag: a rosbag2 directory (MCAP or SQLite).
+            parameters: of the node: topics, joints, units, what an observation may be.
+            source: task and action topic.
+
+        Raises:
+            FileNotFoundError: there is no such recording.
+            ValueError: it cannot be read, or has not the topics that the parameters name.
+        """
+        if not (bag / "metadata.yaml").is_file():
+            raise FileNotFoundError(f"{bag} is not a rosbag2 directory: it has no metadata.yaml")
+        self._bag, self._settings = bag, parameters.read()
+        self._limits = parameters.observation_limits()
+        self.name = bag.name
+        labels = labels_of(bag)
+        self.events = None if labels is None else events_of(labels)
+        of_labels = (labels or {}).get("instruction")
+        self.task = source.task or of_labels or parameters.get("task")
+        self.skipped: Counter[str] = Counter()
+        with self._open() as reader:
+            types = {c.topic.lstrip("/"): c.msgtype for c in reader.connections}
+        wanted = {c.topic: (IMAGE_TYPES[c.transport],) for c in self._settings.cameras}
+        wanted[self._settings.state.topic] = (JOINT_STATE,)
+        self._action_topic = None
+        if source.action_topic:
+            self._action_topic = source.action_topic.lstrip("/")
+            wanted[self._action_topic] = ACTION_TYPES
+        self._check_topics(types, {name.lstrip("/"): kinds for name, kinds in wanted.items()})
+
+    @contextmanager
+    def _open(self) -> Iterator[AnyReader]:
+        try:
+            reader = AnyReader([self._bag], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+            reader.open()
+        except Exception as error:  # the storage formats' libraries have no common error
+            text = str(error) or type(error).__name__
+            raise ValueError(f"{self._bag} cannot be read: {text}") from error
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+    def _check_topics(self, types: dict[str, str], wanted: dict[str, tuple[str, ...]]) -> None:
+        if missing := sorted(set(wanted) - set(types)):
+            raise ValueError(
+                f"{self._bag} lacks the topics {missing}; it has {sorted(types)}. Map the cameras "
+                "and the state in the params file, the actions with --action-topic"
+            )
+        for name, kinds in wanted.items():
+            if types[name] not in kinds:
+                raise ValueError(
+                    f"{self._bag}: the topic {name} is {types[name]}; expected is "
+                    f"{' or '.join(kinds)}. See transport and topic in the params file"
+                )
+
+    def frames(self, rate_hz: float | None = None) -> Iterator[Frame]:
+        """See `Episode.frames`: one for each set of new pictures, as the node infers on them."""
+        self.skipped.clear()
+        settings = self._settings
+        with self._open() as reader:
+            actions = self._read_actions(reader)
+            buffer = ObservationBuffer(settings.cameras, settings.state, self._limits)
+            cameras = {c.topic.lstrip("/"): c for c in settings.cameras}
+            leader = settings.cameras[0].name
+            topics = {*cameras, settings.state.topic.lstrip("/")}
+            connections = [c for c in reader.connections if c.topic.lstrip("/") in topics]
+            pace, at_ns, leader_ns = Pace(rate_hz), None, 0
+            for connection, now_ns, raw in reader.messages(connections=connections):
+                if at_ns is not None and now_ns > at_ns:
+                    yield from self._take(buffer, at_ns, leader_ns, actions)
+                    at_ns = None
+                message = reader.deserialize(raw, connection.msgtype)
+                stamp_ns = to_ns(message.header.stamp)
+                topic = connection.topic.lstrip("/")
+                try:
+                    if topic in cameras:
+                        buffer.put_frame(cameras[topic].name, message, stamp_ns, now_ns)
+                        if cameras[topic].name == leader:
+                            leader_ns = stamp_ns or now_ns
+                    else:
+                        buffer.put_joint_state(message, stamp_ns, now_ns)
+                except ValueError as error:
+                    self._skip(f"message refused: {topic}: {error}")
+                if at_ns is None and buffer.wait_for_new_frames(0):
+                    at_ns = max(now_ns, round(pace.next_s(now_ns / NS) * NS))
+            if at_ns is not None:
+                yield from self._take(buffer, at_ns, leader_ns, actions)
+
+    def _take(self, buffer: ObservationBuffer, at_ns: int, leader_ns: int, actions) -> Iterator:
+        try:
+            snapshot = buffer.snapshot(self.task, at_ns)
+        except NotReadyError as reason:
+            self._skip(f"no observation: {reason}")
+            return
+        for topic, problem in snapshot.problems:
+            self._skip(f"message refused: {topic}: {problem}")
+        action = None
+        if actions is not None:
+            # What was done upon this observation: the first command at or after its first picture.
+            stamps, values = actions
+            k = int(np.searchsorted(stamps, leader_ns))
+            if k < len(stamps) and stamps[k] - leader_ns <= self._limits.max_skew_s * NS:
+                action = values[k]
+        yield Frame(snapshot.observation, action)
+
+    def _skip(self, reason: str) -> None:
+        self.skipped[NUMBER.sub("…", reason)] += 1  # the same reason with other numbers is one
+
+    def _read_actions(self, reader: AnyReader) -> tuple[np.ndarray, np.ndarray] | None:
+        """Stamps (ns) and values (A, float32, policy units) of the action topic, in order."""
+        if self._action_topic is None:
+            return None
+        action = self._settings.action
+        units = UnitMap.of(action.names, action.units, action.lower, action.upper)
+        stamps, rows = [], []
+        connections = [c for c in reader.connections if c.topic.lstrip("/") == self._action_topic]
+        for connection, now_ns, raw in reader.messages(connections=connections):
+            message = reader.deserialize(raw, connection.msgtype)
+            try:
+                rows.append(_action_of(message, connection.msgtype, action.names))
+            except ValueError as error:
+                self._skip(f"message refused: {self._action_topic}: {error}")
+                continue
+            header = getattr(message, "header", None)
+            stamps.append((to_ns(header.stamp) if header else 0) or now_ns)
+        order = np.argsort(stamps, kind="stable")
+        values = np.array(rows, float).reshape(-1, len(action.names))[order]
+        return np.array(stamps, np.int64)[order], units.to_policy(values).astype(np.float32)
+
+
+def _action_of(message, msgtype: str, names: list[str]) -> np.ndarray:
+    """The values of an action message in the order of the names, (A,) in ROS units.
+
+    Raises:
+        ValueError: it has another number of values, lacks a joint, or is not finite.
+    """
+    if msgtype in (JOINT_STATE, TRAJECTORY):
+        joints = message.name if msgtype == JOINT_STATE else message.joint_names
+        if msgtype == TRAJECTORY and not len(message.points):
+            raise ValueError("the trajectory has no points")
+        positions = message.position if msgtype == JOINT_STATE else message.points[0].positions
+        if missing := [name for name in names if name not in joints]:
+            raise ValueError(
+                f"it lacks the joints {missing} of action.names; it has {list(joints)}"
+            )
+        if len(positions) != len(joints):
+            raise ValueError(f"it names {len(joints)} joints and has {len(positions)} positions")
+        by_name = dict(zip(joints, positions, strict=True))
+        values = np.array([by_name[name] for name in names], float)
+    else:
+        values = np.array(message.data, float)
+        if values.shape != (len(names),):
+            raise ValueError(f"it has {len(values)} values, action.names {len(names)}: {names}")
+    if not np.isfinite(values).all():
+        raise ValueError("it holds NaN or infinity")
+    return values

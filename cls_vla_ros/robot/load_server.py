@@ -1,0 +1,81 @@
+"""From settings to a policy that is ready to infer."""
+
+from collections.abc import Callable
+
+from cls_vla_ros.inference import PolicyServer, load_policy
+from cls_vla_ros.inference.observation import picture_names
+from cls_vla_ros.robot.demo_policy import resolve_policy_path
+from cls_vla_ros.robot.settings import Settings
+
+
+def load_server(settings: Settings, episode: int, say: Callable[[str], None]) -> PolicyServer:
+    """Load the checkpoint, see that it fits, and warm the engine up.
+
+    Args:
+        settings: from the parameters.
+        episode: number of the one to begin with.
+        say: gets a line at each stage, because this may take a minute.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: it cannot be used, does not fit the settings, or there is no such device.
+    """
+    path = resolve_policy_path(settings.policy_path)
+    say(f"loading the policy {path}")
+    policy, preprocessor, postprocessor = load_policy(path, settings.device)
+    check_against_policy(settings, policy.config)
+    policy.config.num_steps = settings.num_steps or policy.config.num_steps
+    server = PolicyServer(
+        policy,
+        preprocessor,
+        postprocessor,
+        engine=settings.engine,
+        dtype=settings.dtype,
+        seed=settings.seed,
+        episode=episode,
+    )
+    del policy  # the engine has its weights now, and the device's memory may be small
+    say(f"the engine is warm after {server.warm_up(say):.1f} s")
+    return server
+
+
+def check_against_policy(settings: Settings, policy_config) -> None:
+    """Does the mapping fit the checkpoint?
+
+    Args:
+        settings: from the parameters.
+        policy_config: the loaded policy's CLSSmolVLAConfig.
+
+    Raises:
+        ValueError: a picture that the policy takes has no camera, or the reverse, or the sizes of
+            state or action differ. The text has the names of both sides.
+    """
+    pictures = picture_names(policy_config)
+    mapped = sorted(camera.feature for camera in settings.cameras)
+    if mapped != pictures:
+        raise ValueError(
+            f"the policy takes the pictures {pictures}, but the cameras are mapped to {mapped}: "
+            "give each of the policy's pictures one camera, with camera.<name>.feature"
+        )
+    for what, names in (
+        ("cameras", [camera.name for camera in settings.cameras]),
+        ("state.joints", settings.state.joints),
+        ("action.names", settings.action.names),
+    ):
+        if len(set(names)) != len(names):
+            raise ValueError(f"{what} names something more than once: {names}")
+    state_size = (
+        policy_config.robot_state_feature.shape[0] if policy_config.robot_state_feature else 0
+    )
+    if len(settings.state.joints) != state_size:
+        raise ValueError(
+            f"the policy's observation.state has {state_size} values, but state.joints names "
+            f"{len(settings.state.joints)}: {settings.state.joints}"
+        )
+    action_size = policy_config.action_feature.shape[0]
+    if len(settings.action.names) != action_size:
+        raise ValueError(
+            f"the policy's action has {action_size} values, but action.names names "
+            f"{len(settings.action.names)}: "
+            f"{settings.action.names}"
+        )

@@ -1,0 +1,104 @@
+"""The parameters of the actions: what they are, what they may be, and who executes them."""
+
+from rclpy.parameter import Parameter
+
+from cls_vla_ros.robot.action.action_limits import MODES
+from cls_vla_ros.robot.parameters.spec import Spec
+from cls_vla_ros.robot.settings import COMMANDS
+
+PERCENT = "in rad or m; needed where a unit is a percentage, else empty"
+STRINGS, DOUBLES = Parameter.Type.STRING_ARRAY, Parameter.Type.DOUBLE_ARRAY
+
+ACTION_SPECS = (
+    Spec(
+        "action.kind",
+        "other",
+        "what the actions are; with joint_positions, joint_trajectory is published",
+        choices=("joint_positions", "other"),
+    ),
+    Spec(
+        "action.names",
+        STRINGS,
+        "name of each action value; the joint's where it is a joint position",
+    ),
+    Spec(
+        "action.units",
+        STRINGS,
+        "the policy's unit of each, as in state.units; if empty, as in ROS",
+    ),
+    Spec("action.lower", DOUBLES, f"lower end of each joint's range, {PERCENT}"),
+    Spec("action.upper", DOUBLES, f"upper end of each joint's range, {PERCENT}"),
+    Spec(
+        "action.dt_s",
+        1 / 30,
+        "time between two steps of a chunk, in seconds: 1 / fps of the dataset",
+        limits=(0.0001, 10.0),
+    ),
+    Spec(
+        "limits.mode",
+        "refuse",
+        "what happens to a chunk beyond a limit: it is refused as a whole, or moved into the "
+        "limits; either is reported",
+        choices=MODES,
+    ),
+    Spec(
+        "limits.lower",
+        DOUBLES,
+        "lower limit of each action value, in rad or m; -.inf for none; if empty, none",
+    ),
+    Spec("limits.upper", DOUBLES, "upper limit, likewise"),
+    Spec("limits.velocity", DOUBLES, "limit of its speed, in rad/s or m/s; likewise"),
+    Spec(
+        "limits.first_step",
+        0.2,
+        "how far the next step may be from where the joint is, in rad or m; 0 for no limit. For "
+        "joint positions only",
+        limits=(0.0, 100.0),
+    ),
+    Spec(
+        "limits.from_robot_description",
+        False,
+        "whether limits that are not set are those of the URDF on robot_description; until it has "
+        "come, no action is published",
+    ),
+    Spec(
+        "execution.mode",
+        "chunk",
+        "chunk: whoever takes action_chunk or joint_trajectory executes it; stream: this node "
+        "plays it by time, on joint_command",
+        choices=("chunk", "stream"),
+    ),
+    Spec(
+        "execution.command",
+        "float64_multi_array",
+        "type of joint_command: std_msgs/Float64MultiArray (forward_command_controller), "
+        "sensor_msgs/JointState, or trajectory_msgs/JointTrajectory with one point",
+        choices=tuple(COMMANDS),
+    ),
+    Spec(
+        "execution.rate_hz",
+        50.0,
+        "commands per second in stream mode",
+        limits=(1.0, 1000.0),
+    ),
+    Spec(
+        "execution.blend_s",
+        0.2,
+        "how long a new chunk takes over from the old one in stream mode, in seconds",
+        limits=(0.0, 10.0),
+    ),
+    Spec(
+        "execution.hold_publish_s",
+        0.0,
+        "how long the last command is repeated once there is nothing to play, in seconds; then "
+        "nothing is published, and the controller holds",
+        limits=(0.0, 10.0),
+    ),
+    Spec(
+        "execution.rtc",
+        "auto",
+        "whether a chunk is made to go on where the last one will be (real-time chunking): on, "
+        "off, or auto (in stream mode). Chunks of relative actions are left without it",
+        choices=("auto", "on", "off"),
+    ),
+)

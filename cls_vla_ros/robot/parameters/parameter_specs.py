@@ -1,0 +1,262 @@
+"""Every parameter of the node in one place: default, description, range, live or not.
+
+The table in the README is printed by `python -m cls_vla_ros.robot.parameters.parameter_specs`.
+"""
+
+from rclpy.parameter import Parameter
+
+from cls_vla_ros.engine import DTYPES, ENGINES
+from cls_vla_ros.inference import ReuseLimits
+from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
+from cls_vla_ros.robot.joints import UNITS
+from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS, DOUBLES, PERCENT, STRINGS
+from cls_vla_ros.robot.parameters.spec import Spec, Value
+from cls_vla_ros.robot.settings import RELIABILITIES
+
+CHECKPOINT = "checkpoint"  # what the checkpoint's configuration says
+DEFAULTS = ReuseLimits()
+
+
+def check_threshold(value: Value) -> None:
+    """Raises ValueError unless it is a number in [-1, 1], a preset, or 'checkpoint'."""
+    if value != CHECKPOINT:
+        parse_threshold(value)
+
+
+def check_max_age(value: Value) -> None:
+    """Raises ValueError unless it is a number in [0, 3600], or 'checkpoint'."""
+    _check_limit(value, (int, float), 3600)
+
+
+def check_max_reuses(value: Value) -> None:
+    """Raises ValueError unless it is a whole number in [0, 1000], or 'checkpoint'."""
+    _check_limit(value, int, 1000)
+
+
+def _check_limit(value: Value, kind: type | tuple[type, ...], largest: int) -> None:
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if value != CHECKPOINT and not (is_number and 0 <= value <= largest):
+        raise ValueError(f"expected a number in [0, {largest}] or '{CHECKPOINT}', got {value!r}")
+
+
+PRESETS = ", ".join(f"{name} ({value:g})" for name, value in THRESHOLD_PRESETS.items())
+
+SPECS = (
+    Spec(
+        "policy.path",
+        "",
+        "checkpoint: a directory, a hub id, or 'demo' for the package's own",
+    ),
+    Spec(
+        "policy.device",
+        "auto",
+        "where the policy runs: auto (CUDA if there is one), cpu, cuda or cuda:N",
+    ),
+    Spec(
+        "policy.engine",
+        "auto",
+        "how it runs: eager (one operation after another), cuda_graph (recorded once, then "
+        "replayed; needs CUDA), or auto (cuda_graph on CUDA)",
+        choices=ENGINES,
+    ),
+    Spec(
+        "policy.dtype",
+        "auto",
+        "what it computes in; auto is bfloat16 on CUDA, float32 on a CPU",
+        choices=DTYPES,
+    ),
+    Spec(
+        "policy.num_steps",
+        0,
+        "denoising steps: fewer are faster and less exact; 0 for the checkpoint's own",
+        limits=(0, 100),
+    ),
+    Spec(
+        "policy.seed",
+        -1,
+        "seed of the denoising noise; -1 for another one every time",
+        limits=(-1, 2**31 - 1),
+    ),
+    Spec(
+        "task",
+        "",
+        "the instruction that the policy follows, in words; a change is a reset",
+        live=True,
+    ),
+    Spec(
+        "rate_hz",
+        10.0,
+        "at most this many inferences per second; each waits for a new frame of every camera",
+        limits=(0.01, 1000.0),
+        live=True,
+    ),
+    Spec(
+        "observation.max_age_s",
+        0.5,
+        "how old a camera frame or a joint's position may be, in seconds; with an "
+        "older one nothing is inferred",
+        limits=(0.001, 3600.0),
+        live=True,
+    ),
+    Spec(
+        "observation.max_skew_s",
+        0.3,
+        "how far apart the sources of one observation may be, in seconds",
+        limits=(0.001, 3600.0),
+        live=True,
+    ),
+    Spec(
+        "observation.frozen_s",
+        1.0,
+        "how long a camera may send the same bytes, in seconds; a living one never does, a "
+        "simulated one does while nothing moves: 3600 for that",
+        limits=(0.001, 3600.0),
+        live=True,
+    ),
+    Spec(
+        "observation.black_level",
+        4.0,
+        "mean brightness of a picture, of 255, below which it shows nothing",
+        limits=(0.0, 255.0),
+        live=True,
+    ),
+    Spec(
+        "inference.timeout_s",
+        5.0,
+        "how long an inference may take, in seconds, before the node says that it hangs and stops "
+        "to command; it recovers by itself",
+        limits=(0.01, 3600.0),
+        live=True,
+    ),
+    Spec(
+        "gate.threshold",
+        CHECKPOINT,
+        "similarity above which the scene is as predicted: a number in [-1, 1], a "
+        f"preset ({PRESETS}), or '{CHECKPOINT}' for the checkpoint's own, which calibration may "
+        "have set for each interval between full inferences. Higher is stricter",
+        live=True,
+        check=check_threshold,
+    ),
+    Spec(
+        "gate.allow_untrained",
+        False,
+        "whether an untrained CLS head may open the gate; its similarity is noise",
+        live=True,
+    ),
+    Spec(
+        "gate.adaptive",
+        False,
+        "whether the threshold follows the hit rate, to keep it in [0.3, 0.8]; it stays in "
+        "[0.2, 0.8]. Thresholds by interval move by as much as the checkpoint's single one",
+        live=True,
+    ),
+    Spec(
+        "cache.enabled",
+        True,
+        "whether a cached prefix is reused while the scene is as predicted",
+        live=True,
+    ),
+    Spec(
+        "cache.max_age_s",
+        CHECKPOINT,
+        f"how old a reused prefix may be, in seconds, in [0, 3600]; or '{CHECKPOINT}': what "
+        f"calibration found, {DEFAULTS.max_age_s:g} without it",
+        live=True,
+        check=check_max_age,
+    ),
+    Spec(
+        "cache.max_reuses",
+        CHECKPOINT,
+        f"how often in a row a prefix is reused before the gate looks again, in [0, 1000]; or "
+        f"'{CHECKPOINT}': what calibration found, {DEFAULTS.max_reuses} without it",
+        live=True,
+        check=check_max_reuses,
+    ),
+    Spec(
+        "cache.guard_threshold",
+        0.25,
+        "frame guard: change of a patch of a picture, as a share of the mean brightness, above "
+        "which the prefix is computed",
+        limits=(0.0, 100.0),
+        live=True,
+    ),
+    Spec(
+        "cache.guard_frozen",
+        True,
+        "frame guard: whether a picture with the same bytes as the one before it is a fault",
+        live=True,
+    ),
+    Spec("cameras", STRINGS, "names of the cameras; each has the parameters camera.<name>.*"),
+    Spec("state.topic", "joint_states", "topic of sensor_msgs/JointState"),
+    Spec(
+        "state.joints", STRINGS, "names of the joints in observation.state, in the policy's order"
+    ),
+    Spec(
+        "state.units",
+        STRINGS,
+        f"the policy's unit of each: {', '.join(map(repr, UNITS))}; if empty, as in ROS",
+    ),
+    Spec("state.lower", DOUBLES, f"lower end of each joint's range, {PERCENT}"),
+    Spec("state.upper", DOUBLES, f"upper end of each joint's range, {PERCENT}"),
+    Spec(
+        "state.reliability",
+        "best_effort",
+        "of its subscription, as for a camera",
+        choices=RELIABILITIES,
+    ),
+    Spec("state.depth", 5, "how many messages its subscription keeps", limits=(1, 1000)),
+    Spec(
+        "state.allow_partial",
+        False,
+        "whether a JointState may lack some of the joints (several drivers, one topic)",
+    ),
+    *ACTION_SPECS,
+)
+
+CAMERA_SPECS = (
+    Spec("camera.<name>.topic", "", "topic of its pictures; if empty, <name>/image_raw"),
+    Spec(
+        "camera.<name>.transport",
+        "raw",
+        "raw for sensor_msgs/Image, compressed for sensor_msgs/CompressedImage",
+        choices=("raw", "compressed"),
+    ),
+    Spec(
+        "camera.<name>.feature",
+        "",
+        "the policy's name for its pictures; if empty, observation.images.<name>",
+    ),
+    Spec(
+        "camera.<name>.reliability",
+        "best_effort",
+        "of its subscription: best_effort hears every publisher, reliable asks for what was lost",
+        choices=RELIABILITIES,
+    ),
+    Spec(
+        "camera.<name>.depth",
+        1,
+        "how many messages its subscription keeps; only the newest is of use",
+        limits=(1, 1000),
+    ),
+    Spec(
+        "camera.<name>.guard",
+        True,
+        "whether the frame guard looks at it; false for a camera that moves with the arm",
+    ),
+)
+
+
+def markdown_table() -> str:
+    """The parameters, for the README."""
+    lines = ["| parameter | default | live | what it does |", "|---|---|---|---|"]
+    for spec in (*SPECS, *CAMERA_SPECS):
+        default = "[]" if isinstance(spec.default, Parameter.Type) else f"{spec.default!r}"
+        default = f"{spec.default:.4g}" if isinstance(spec.default, float) else default
+        what = spec.description + (f" ({' or '.join(spec.choices)})" if spec.choices else "")
+        what += f"; in [{spec.limits[0]:g}, {spec.limits[1]:g}]" if spec.limits else ""
+        lines.append(f"| `{spec.name}` | `{default}` | {'yes' if spec.live else ''} | {what} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown_table())

@@ -1,0 +1,296 @@
+"""One episode of a policy in the simulator, its prefix reused by one rule or another."""
+
+import functools
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from cls_vla_ros.inference import Observation, PolicyServer, ReuseLimits, load_policy
+from cls_vla_ros.simulation.bag import encode_jpeg
+from cls_vla_ros.simulation.events import (
+    Disturbance,
+    ObjectMoved,
+    Pictures,
+    random_disturbance,
+)
+from cls_vla_ros.simulation.tasks import SHADOW_PIXELS, STEPS_PER_FRAME, TASKS
+
+EXPERT, FULL, GATED, PERIODIC, BLIND = "expert", "full", "gated", "periodic", "blind"
+RULES = (EXPERT, FULL, GATED, PERIODIC, BLIND)
+NONE, OBJECT, OCCLUDER = "none", "object", "occluder"
+DISTURBED = (NONE, OBJECT, OCCLUDER)
+WHEN = (0.2, 0.7)  # a disturbance comes after this share of what the expert needs
+MOVES_M = (0.05, 0.16)
+OCCLUDED_FRAMES = (8, 20)
+USUAL_FRAMES = 30  # what the expert needs, where it fails
+PICTURES = {"observation.images.front": "front", "observation.images.wrist": "wrist"}
+UNGUARDED = frozenset({"observation.images.wrist"})  # it moves with the arm
+ALWAYS = ReuseLimits(
+    max_age_s=float("inf"),
+    max_reuses=10**9,
+    unguarded=frozenset(PICTURES),  # no frame guard
+    allow_untrained=True,
+)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is the same for all episodes.
+
+    Attributes:
+        policy: the checkpoint's directory or hub id.
+        max_frames: an episode that has not succeeded then has failed.
+        execute: frames of a chunk that are executed before the next inference.
+        num_steps: of the denoising; 0 for the checkpoint's own.
+        seed: of the denoising noise, the same in every episode.
+        allow_untrained: whether an untrained CLS head may open the gate.
+        shadow_pixels: side of the map that shadows are drawn from.
+        guard_threshold: of the frame guard; the default is config/demo.yaml's.
+    """
+
+    policy: str
+    max_frames: int = 100
+    execute: int = 4
+    num_steps: int = 0
+    seed: int = 0
+    allow_untrained: bool = False
+    shadow_pixels: int = SHADOW_PIXELS
+    guard_threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class Run:
+    """One episode.
+
+    Attributes:
+        task: of TASKS.
+        seed: of the object's place and of the disturbance.
+        disturbed: of DISTURBED.
+        rule: of RULES.
+        full_share: with the rule PERIODIC, the share of inferences, after the first, that compute
+            their prefix.
+    """
+
+    task: str
+    seed: int
+    disturbed: str
+    rule: str
+    full_share: float = 1.0
+
+
+def run_episode(setup: Setup, run: Run) -> dict:
+    """Let the policy, or the expert, do the task.
+
+    Returns:
+        The run's task, seed, disturbed, rule and full_share; success; steps until then (None
+        without); inferences, reused of them, and how many were for each reason.
+
+    Raises:
+        ValueError: the checkpoint does not fit the robot, or cannot reuse a prefix.
+    """
+    from cls_vla_ros.simulation.arm import SimArm  # needs the simulator
+
+    arm = SimArm(run.task, run.seed, setup.shadow_pixels)
+    disturbances = disturbances_of(arm, run)
+    actor = Expert(arm) if run.rule == EXPERT else Pilot(arm, setup, run)
+    steps = None
+    for frame in range(setup.max_frames):
+        for disturbance in disturbances:
+            if isinstance(disturbance, ObjectMoved) and disturbance.frame == frame:
+                arm.move_object(disturbance.dx_m, disturbance.dy_m, with_marker=True)
+        action = actor.act(frame, disturbances)
+        done = [arm.step(action) for _ in range(STEPS_PER_FRAME)]
+        if any(done):
+            steps = frame * STEPS_PER_FRAME + done.index(True) + 1
+            break
+    about = {name: getattr(run, name) for name in ("task", "seed", "disturbed", "rule")}
+    return about | {
+        "full_share": run.full_share,
+        "success": steps is not None,
+        "steps": steps,
+        **actor.counts(),
+    }
+
+
+def disturbances_of(arm, run: Run) -> list[Disturbance]:
+    """The same for all rules, at a random time before the expert is done.
+
+    The object goes where the task could have begun too, so that the task stays possible.
+
+    Args:
+        arm: SimArm of the run.
+        run: which.
+    """
+    if run.disturbed == NONE:
+        return []
+    random = _random(run)
+    frame = round(random.uniform(*WHEN) * expert_frames(run.task, run.seed))
+    if run.disturbed == OBJECT:
+        return [ObjectMoved(frame, *arm.another_place(random, MOVES_M))]
+    length = int(random.integers(*OCCLUDED_FRAMES, endpoint=True))
+    return [random_disturbance(random, "occluder", frame, length)]
+
+
+def _random(run: Run) -> np.random.Generator:
+    """The same for all rules."""
+    return np.random.default_rng([run.seed, sorted(TASKS).index(run.task)])
+
+
+@functools.cache
+def expert_frames(task: str, seed: int) -> int:
+    """Frames that the expert needs, undisturbed."""
+    from cls_vla_ros.simulation.recording import HowToRecord, Take
+
+    frame = Take(task, seed, HowToRecord(after_success=0)).play()["success_frame"]
+    return USUAL_FRAMES if frame is None else frame
+
+
+class Expert:
+    """Meta-World's own, which knows where the object is: how often the task can be done at all."""
+
+    def __init__(self, arm) -> None:
+        """Take it as it is.
+
+        Args:
+            arm: SimArm.
+        """
+        self._arm = arm
+
+    def act(self, frame: int, disturbances: list[Disturbance]) -> np.ndarray:
+        """The action for a frame's steps, (4,)."""
+        return self._arm.expert_action()
+
+    def counts(self) -> dict:
+        return {"inferences": 0, "reused": 0, "full_ms": None, "reuse_ms": None, "reasons": {}}
+
+
+class Pilot:
+    """The policy, asked again every few frames."""
+
+    def __init__(self, arm, setup: Setup, run: Run) -> None:
+        """Begin an episode.
+
+        Args:
+            arm: SimArm.
+            setup: what is the same for all.
+            run: which rule.
+        """
+        self._arm, self._setup, self._run = arm, setup, run
+        self._server = server_of(setup)
+        self._session = self._server.session()
+        # As the node with config/demo.yaml and what the checkpoint's calibration found.
+        self._limits = replace(
+            ReuseLimits.of_checkpoint(self._server.config),
+            guard_threshold=setup.guard_threshold,
+            unguarded=UNGUARDED,
+            guard_frozen=False,  # a simulated picture is the same while nothing moves
+            allow_untrained=setup.allow_untrained,
+        )
+        if run.rule in (PERIODIC, BLIND):
+            self._session.threshold = -1.0
+        self._phase = float(_random(run).uniform())
+        self._inferences = 0
+        self._reasons: dict[str, int] = {}
+        self._took_ms: dict[bool, list[float]] = {True: [], False: []}
+
+    def act(self, frame: int, disturbances: list[Disturbance]) -> np.ndarray:
+        """The action for a frame's steps, (4,); with a new chunk where it is time for one."""
+        index = frame % self._setup.execute
+        if index == 0:
+            self._chunk = self._infer(frame, disturbances)
+        return np.clip(self._chunk[index], -1.0, 1.0)
+
+    def counts(self) -> dict:
+        """What was inferred, and the median of what it took in ms."""
+        full, reused = self._took_ms[False], self._took_ms[True]
+        return {
+            "inferences": len(full) + len(reused),
+            "reused": len(reused),
+            "full_ms": statistics.median(full) if full else None,
+            "reuse_ms": statistics.median(reused) if reused else None,
+            "reasons": self._reasons,
+        }
+
+    def _infer(self, frame: int, disturbances: list[Disturbance]) -> np.ndarray:
+        pictures = self._arm.pictures()
+        for disturbance in disturbances:
+            pictures = disturbance.change(pictures, frame)
+        observation = Observation(
+            as_the_node_sees(pictures),
+            self._arm.positions.astype(np.float32),
+            TASKS[self._run.task].instruction,
+            frame * STEPS_PER_FRAME * self._arm.step_s,
+        )
+        self._session.limits = self._limits_now()
+        inference = self._server.infer(observation)
+        self._inferences += 1
+        reason = inference.reason.name.lower()
+        self._reasons[reason] = self._reasons.get(reason, 0) + 1
+        self._took_ms[inference.prefix_reused].append(inference.total_ms)
+        if not np.isfinite(inference.actions).all():
+            raise ValueError(f"{self._setup.policy} made an action that is NaN or infinite")
+        return inference.actions
+
+    def _limits_now(self) -> ReuseLimits:
+        if self._run.rule == GATED:
+            return self._limits
+        if self._run.rule == FULL:
+            return replace(self._limits, enabled=False)
+        is_full = self._run.rule == PERIODIC and is_due(
+            self._inferences, self._run.full_share, self._phase
+        )
+        return replace(ALWAYS, max_reuses=0) if is_full else ALWAYS
+
+
+def is_due(inference: int, share: float, phase: float) -> bool:
+    """Whether a periodic refresh computes its prefix.
+
+    Args:
+        inference: counted from 0, which always does.
+        share: of those after it that do, spread evenly; 0 to 1.
+        phase: where between two of them an episode begins, 0 to 1: drawn evenly, short episodes
+            have that share too.
+    """
+    return inference == 0 or int(inference * share + phase) > int((inference - 1) * share + phase)
+
+
+def as_the_node_sees(pictures: Pictures) -> dict[str, np.ndarray]:
+    """By feature, (240, 320, 3) uint8 RGB; the wrist's went through JPEG, as on its topic."""
+    wrist = cv2.imdecode(encode_jpeg(pictures["wrist"]), cv2.IMREAD_COLOR_RGB)
+    seen = pictures | {"wrist": wrist}
+    return {feature: seen[name] for feature, name in PICTURES.items()}
+
+
+def server_of(setup: Setup) -> PolicyServer:
+    """A server of its own for each episode, so that each has the same noise.
+
+    Raises:
+        ValueError: the policy cannot be used here; the text says what it would need.
+    """
+    policy, preprocessor, postprocessor = _load(setup.policy)
+    config = policy.config
+    if not config.use_cls_head:
+        raise ValueError(f"{setup.policy} has no CLS head (use_cls_head): it has no gate to judge")
+    if config.chunk_size < setup.execute:
+        raise ValueError(
+            f"{setup.policy} makes chunks of {config.chunk_size} actions, and {setup.execute} are "
+            "to be executed of each: lower --execute"
+        )
+    if sorted(config.image_features) != sorted(PICTURES):
+        raise ValueError(
+            f"{setup.policy} takes the pictures {sorted(config.image_features)}; the simulated "
+            f"robot has {sorted(PICTURES)}"
+        )
+    if setup.num_steps:
+        config.num_steps = setup.num_steps
+    return PolicyServer(policy, preprocessor, postprocessor, seed=setup.seed)
+
+
+@functools.cache
+def _load(policy: str) -> tuple:
+    torch.set_num_threads(1)  # one episode per process and core
+    return load_policy(Path(policy) if Path(policy).exists() else policy)

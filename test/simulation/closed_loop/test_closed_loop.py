@@ -1,0 +1,106 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from cls_vla_ros.simulation.bag import encode_jpeg
+from cls_vla_ros.simulation.closed_loop.closed_loop import Kept, gate_shares, parse_args, plan
+from cls_vla_ros.simulation.closed_loop.episode import (
+    Run,
+    Setup,
+    as_the_node_sees,
+    is_due,
+    server_of,
+)
+
+RUN = Run("drawer-open-v3", 900, "none", "gated")
+
+
+def result(run: Run, **values) -> dict:
+    made = {"inferences": 11, "reused": 5, "reasons": {}, "success": False, "steps": None}
+    about = {n: getattr(run, n) for n in ("task", "seed", "disturbed", "rule", "full_share")}
+    return about | made | values
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.2, 1 / 3, 0.55, 1.0])
+def test_a_periodic_refresh_is_as_frequent_as_asked_for_and_even(share):
+    due = [is_due(number, share, phase=0.3) for number in range(301)]
+    assert due[0]
+    assert sum(due[1:]) == pytest.approx(300 * share, abs=1)
+    gaps = np.diff(np.flatnonzero(due[1:]))
+    assert not len(gaps) or gaps.max() - gaps.min() <= 1
+    # In episodes of three inferences too, on average over where they begin.
+    short = [is_due(n, share, phase) for phase in np.linspace(0, 0.999, 1000) for n in (1, 2)]
+    assert np.mean(short) == pytest.approx(share, abs=0.005)
+
+
+def test_the_plan_has_every_rule_on_the_same_seeds():
+    args = parse_args(["p", "--out", "o", "--seeds", "1:3", "7", "--tasks", "door-open-v3"])
+    runs = plan(args)
+    assert len(runs) == len(set(runs)) == 3 * 3 * 5
+    assert {run.seed for run in runs[: 3 * 5]} == {1}
+
+
+def test_periodic_without_gated_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(["p", "--out", "o", "--rules", "full", "periodic"])
+    assert "give both" in capsys.readouterr().err
+
+
+def test_the_share_of_the_gate_is_each_disturbances_own():
+    moved = Run("drawer-open-v3", 900, "object", "gated")
+    full = Run("drawer-open-v3", 900, "object", "full")
+    shares = gate_shares([result(RUN), result(moved, reused=8), result(full, reused=0)])
+    assert shares == {"none": pytest.approx(0.5), "object": pytest.approx(0.2)}
+
+
+def test_episodes_are_kept_for_the_same_setup_and_checkpoint_only(tmp_path):
+    policy = tmp_path / "policy"
+    policy.mkdir()
+    for name in ("model.safetensors", "config.json"):
+        (policy / name).write_text("1")
+    setup, out = Setup(str(policy)), tmp_path / "out"
+    kept = Kept(out, setup)
+    kept.add(result(RUN, success=True))
+    assert RUN in Kept(out, setup)
+    assert Kept(out, setup).of([RUN])[0]["success"]
+    assert Run("drawer-open-v3", 901, "none", "gated") not in Kept(out, setup)
+    assert Run("drawer-open-v3", 900, "none", "gated", full_share=0.5) not in Kept(out, setup)
+    assert RUN not in Kept(out, Setup(str(policy), execute=2))
+    (policy / "model.safetensors").write_text("2")
+    assert RUN not in Kept(out, setup)
+
+
+def test_a_line_that_was_cut_off_does_not_count(tmp_path):
+    kept = Kept(tmp_path, Setup("hub/id"))
+    kept.add(result(RUN))
+    (file,) = tmp_path.glob("*.jsonl")
+    later = json.dumps(result(Run("drawer-open-v3", 901, "none", "gated")))
+    with file.open("a") as end:
+        end.write(later[:-9])
+    assert RUN in Kept(tmp_path, Setup("hub/id"))
+    assert len(file.read_text().splitlines()) == 1
+
+
+def test_the_policy_sees_the_pictures_as_the_node_decodes_them():
+    random = np.random.default_rng(0)
+    pictures = {
+        name: cv2.resize(random.integers(0, 256, (8, 8, 3), dtype=np.uint8), (320, 240))
+        for name in ("front", "wrist")
+    }
+    seen = as_the_node_sees(pictures)
+    assert seen["observation.images.front"] is pictures["front"]
+    wrist = seen["observation.images.wrist"]
+    bgr = cv2.imdecode(encode_jpeg(pictures["wrist"]), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(wrist, bgr[:, :, ::-1])
+    assert 0 < np.abs(wrist.astype(int) - pictures["wrist"]).mean() < 5
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"execute": 51}, "makes chunks of 50 actions.*lower --execute")],
+)
+def test_a_policy_that_does_not_fit_is_refused(checkpoint, options, said):
+    with pytest.raises(ValueError, match=said):
+        server_of(Setup(str(checkpoint), **options))
