@@ -3,7 +3,11 @@
 With ROS the package is built by colcon (CMakeLists.txt), which makes the messages too.
 """
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
 
 setup(
     name="cls_vla_ros",
@@ -12,6 +16,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.12",
     packages=find_packages(include=["cls_vla_ros", "cls_vla_ros.*"]),
+    entry_points={"console_scripts": (HERE / "commands.txt").read_text().splitlines()},
     install_requires=["lerobot[smolvla]==0.6.1"],
     extras_require={
         "training": ["lerobot[training]==0.6.1"],
