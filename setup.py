@@ -8,6 +8,18 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+DATA = ("config", "policies")  # console/share.py finds them
+
+
+def data_files() -> list[tuple[str, list[str]]]:
+    """Each folder below share/cls_vla_ros with its files, as colcon installs them."""
+    files = [path.relative_to(HERE) for name in DATA for path in (HERE / name).rglob("*")]
+    return [
+        (f"share/cls_vla_ros/{file.parent}", [str(file)])
+        for file in files
+        if (HERE / file).is_file()
+    ]
+
 
 setup(
     name="cls_vla_ros",
@@ -17,6 +29,7 @@ setup(
     python_requires=">=3.12",
     packages=find_packages(include=["cls_vla_ros", "cls_vla_ros.*"]),
     entry_points={"console_scripts": (HERE / "commands.txt").read_text().splitlines()},
+    data_files=data_files(),
     install_requires=["lerobot[smolvla]==0.6.1"],
     extras_require={
         "training": ["lerobot[training]==0.6.1"],

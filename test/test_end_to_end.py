@@ -22,7 +22,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from cls_vla_ros.demo.bag_player import BagPlayer
 from cls_vla_ros.endurance.policy_client import PolicyClient
-from cls_vla_ros.node.output.stamps import NS, to_ns
+from cls_vla_ros.robot.stamps import NS, to_ns
 
 START_NS = 1_800_000_000 * NS
 FRAMES, FRAME_NS = 50, NS // 15

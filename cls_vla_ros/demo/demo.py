@@ -31,7 +31,7 @@ from cls_vla_ros.endurance.node_process import (
 )
 from cls_vla_ros.endurance.policy_client import PolicyClient
 from cls_vla_ros.msg import ActionChunk, SceneChange
-from cls_vla_ros.node.output.stamps import to_ns
+from cls_vla_ros.robot.stamps import to_ns
 
 
 @dataclass

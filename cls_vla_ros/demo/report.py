@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 
 from cls_vla_ros.console.machine import describe_machine
 from cls_vla_ros.msg import ActionChunk, SceneChange
-from cls_vla_ros.node.output.stamps import to_ns
+from cls_vla_ros.robot.stamps import to_ns
 
 UNTRAINED = (
     "This policy's CLS head is untrained: the similarity and the scene changes mean nothing. What "

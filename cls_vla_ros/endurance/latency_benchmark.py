@@ -41,7 +41,7 @@ from cls_vla_ros.endurance.node_process import (
 from cls_vla_ros.endurance.policy_client import PolicyClient
 from cls_vla_ros.endurance.robot_sources import robot_sources
 from cls_vla_ros.msg import ActionChunk, SceneChange
-from cls_vla_ros.node.output.stamps import to_ns
+from cls_vla_ros.robot.stamps import to_ns
 
 JOINTS_AHEAD_MS = 100.0  # longer than any transport, shorter than observation.max_age_s
 WARM_UP_S = 3.0  # discovery, and the first inferences

@@ -13,7 +13,8 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
-from cls_vla_ros.node.connections import NODE_NAME, OUTPUT_QOS
+from cls_vla_ros.node.connections import OUTPUT_QOS
+from cls_vla_ros.robot.settings import NODE_NAME
 
 PROBE_S = 1.0
 TRANSITIONS = {

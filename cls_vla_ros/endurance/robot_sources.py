@@ -23,7 +23,7 @@ from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
 
-from cls_vla_ros.node.output.stamps import NS
+from cls_vla_ros.robot.stamps import NS
 
 PICTURES = 4  # different ones, so that no camera looks frozen
 STAMP = slice(4, 12)  # of a serialised message: sec and nanosec, behind the encapsulation

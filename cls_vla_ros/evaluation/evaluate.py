@@ -44,11 +44,11 @@ from cls_vla_ros.evaluation.measures.traces import (
 from cls_vla_ros.evaluation.report import draw, make_report, print_report
 from cls_vla_ros.inference import PolicyServer
 from cls_vla_ros.inference.observation import picture_names
-from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.recordings.checks import check_head, check_provenance
 from cls_vla_ros.recordings.dataset_episodes import open_episodes
 from cls_vla_ros.recordings.episodes import Episode, Source, frame_period_s
 from cls_vla_ros.robot.load_server import load_server
+from cls_vla_ros.robot.parameters.parameters import Parameters
 from cls_vla_ros.robot.parameters.params_file import parameters_of
 
 

@@ -18,9 +18,9 @@ from cls_vla_ros.evaluation.measures.replays import (
 from cls_vla_ros.evaluation.measures.reuse_measures import Played, played
 from cls_vla_ros.inference import PolicyServer, Session
 from cls_vla_ros.inference.observation import picture_names
-from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.policy.scene_gate import SceneGate
 from cls_vla_ros.recordings.episodes import Episode, Event
+from cls_vla_ros.robot.parameters.parameters import Parameters
 
 BOTH, GATE, GUARD_ALONE, PERIODIC = "gate_and_guard", "gate", "guard", "periodic"
 REPLAYS = (BOTH, GATE, GUARD_ALONE, PERIODIC)

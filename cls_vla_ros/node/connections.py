@@ -21,7 +21,6 @@ from cls_vla_ros.robot.settings import CameraSettings, Settings, StateSettings
 if TYPE_CHECKING:  # it brings torch, for which a client of the node has no use
     from cls_vla_ros.node.output.action_output import ActionOutput
 
-NODE_NAME = "cls_vla_policy"
 IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
 COMMAND_TYPES = {
     "float64_multi_array": Float64MultiArray,

@@ -11,19 +11,19 @@ from std_srvs.srv import SetBool, Trigger
 
 from cls_vla_ros.engine import DeviceFailedError
 from cls_vla_ros.inference import PolicyServer, Session, Statistics
-from cls_vla_ros.node.connections import NODE_NAME, Connections, Diagnostics, Handlers
+from cls_vla_ros.node.connections import Connections, Diagnostics, Handlers
 from cls_vla_ros.node.health.diagnostics import of_policy, of_session
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.input.inputs import Inputs
 from cls_vla_ros.node.output.action_output import ActionOutput
 from cls_vla_ros.node.output.messages import to_scene_change
-from cls_vla_ros.node.parameters import Parameters
+from cls_vla_ros.node.parameters import NodeParameters
 from cls_vla_ros.node.transitions import refuse_impossible_transitions
 from cls_vla_ros.node.watchdog import Watchdog
 from cls_vla_ros.robot.inference_loop import InferenceLoop, Result
 from cls_vla_ros.robot.load_server import load_server
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
-from cls_vla_ros.robot.settings import Settings
+from cls_vla_ros.robot.settings import NODE_NAME, Settings
 
 
 class PolicyNode(LifecycleNode):
@@ -53,7 +53,7 @@ class PolicyNode(LifecycleNode):
         self._episode = self._inference_id = 0  # the last ones that were given, across configures
         self._device_failed = False
         refuse_impossible_transitions(self)
-        self._declared = Parameters(self)
+        self._declared = NodeParameters(self)
         self._diagnostics = Diagnostics(self, self._diagnose)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.output.action_output import ActionOutput
-from cls_vla_ros.node.output.stamps import NS
 from cls_vla_ros.robot.inference_loop import InferenceLoop
+from cls_vla_ros.robot.stamps import NS
 
 
 class Watchdog:

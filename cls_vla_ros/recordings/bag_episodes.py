@@ -10,11 +10,11 @@ import numpy as np
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
-from cls_vla_ros.node.output.stamps import NS, to_ns
-from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.recordings.episodes import Frame, Pace, Source, events_of, labels_of
 from cls_vla_ros.robot.joints import UnitMap
 from cls_vla_ros.robot.observation.observation_buffer import NotReadyError, ObservationBuffer
+from cls_vla_ros.robot.parameters.parameters import Parameters
+from cls_vla_ros.robot.stamps import NS, to_ns
 
 IMAGE_TYPES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 JOINT_STATE = "sensor_msgs/msg/JointState"

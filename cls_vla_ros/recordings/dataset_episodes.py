@@ -10,9 +10,9 @@ import numpy as np
 from lerobot.utils.constants import ACTION, OBS_STATE
 
 from cls_vla_ros.inference import Observation
-from cls_vla_ros.node.parameters import Parameters
 from cls_vla_ros.recordings.bag_episodes import BagEpisode
 from cls_vla_ros.recordings.episodes import ABOUT, Episode, Event, Frame, Pace, Source, is_bag
+from cls_vla_ros.robot.parameters.parameters import Parameters
 
 if TYPE_CHECKING:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from cls_vla_ros.engine import DeviceFailedError
 from cls_vla_ros.inference import Handover, Inference, PolicyServer, Statistics
-from cls_vla_ros.node.output.stamps import NS
 from cls_vla_ros.robot.observation.observation_buffer import (
     NotReadyError,
     ObservationBuffer,
     Snapshot,
 )
+from cls_vla_ros.robot.stamps import NS
 
 DELAYS = 10  # the longest of the last ones is taken for the next
 POLL_S = 0.1  # how soon the thread sees that it shall stop, while no frames come

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 RELIABILITIES = ("best_effort", "reliable")
+NODE_NAME = "cls_vla_policy"
 COMMANDS = ("float64_multi_array", "joint_state", "joint_trajectory")
 
 

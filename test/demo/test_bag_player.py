@@ -9,7 +9,7 @@ from sensor_msgs.msg import JointState
 
 from cls_vla_ros.console.share import share
 from cls_vla_ros.demo.bag_player import BagPlayer
-from cls_vla_ros.node.output.stamps import to_ns
+from cls_vla_ros.robot.stamps import to_ns
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from faults.rig import Rig, tame
 from node.conftest import wait_until
 from std_msgs.msg import String
 
-from cls_vla_ros.node.output.stamps import NS, to_ns, to_time
+from cls_vla_ros.node.output.stamps import to_time
+from cls_vla_ros.robot.stamps import NS, to_ns
 
 NONE, GO_ON, EITHER = "no action", "actions go on", "actions may come or not"
 NEW_EPISODE = "a new episode, and nothing of the old one"

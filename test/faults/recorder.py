@@ -11,7 +11,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from cls_vla_ros.msg import ActionChunk
-from cls_vla_ros.node.output.stamps import NS, to_ns
+from cls_vla_ros.robot.stamps import NS, to_ns
 
 MARGIN_S = 0.4  # for two busy cores
 CONTINUOUS_S = 0.3  # commands closer than that are one motion

@@ -11,7 +11,8 @@ from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
 from cls_vla_ros.node import connections
-from cls_vla_ros.node.output.stamps import NS, to_ns, to_time
+from cls_vla_ros.node.output.stamps import to_time
+from cls_vla_ros.robot.stamps import NS, to_ns
 
 HOME = {"shoulder": 0.9, "elbow": -0.6, "gripper": 0.4}  # none of them near another, or zero
 PERIOD_S = 0.04  # of the sensors

@@ -17,7 +17,8 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from cls_vla_ros.msg import SceneChange
-from cls_vla_ros.node.output.stamps import to_ns, to_time
+from cls_vla_ros.node.output.stamps import to_time
+from cls_vla_ros.robot.stamps import to_ns
 
 JOINTS = ["shoulder", "elbow", "gripper"]
 

@@ -13,8 +13,9 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
-from cls_vla_ros.node.output.stamps import NS, to_time
+from cls_vla_ros.node.output.stamps import to_time
 from cls_vla_ros.robot.observation.picture_size import PNG_START
+from cls_vla_ros.robot.stamps import NS
 
 JOINTS = ("joint0", "joint1", "joint2")
 # sensor_msgs/image_encodings.hpp, with the bytes of a pixel.

@@ -9,13 +9,13 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from cls_vla_ros.endurance.fuzz.messages import JOINTS, Message
-from cls_vla_ros.node.output.stamps import NS, to_ns
 from cls_vla_ros.robot.observation.observation_buffer import (
     NotReadyError,
     ObservationBuffer,
     ObservationLimits,
 )
 from cls_vla_ros.robot.settings import CameraSettings, StateSettings
+from cls_vla_ros.robot.stamps import NS, to_ns
 
 NOW_NS = NS
 # A picture may well be black here, and the good ones are always the same.

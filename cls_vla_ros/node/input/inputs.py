@@ -6,10 +6,10 @@ from sensor_msgs.msg import JointState
 
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.input.serialized import read_image
-from cls_vla_ros.node.output.stamps import to_ns
 from cls_vla_ros.robot.observation.images import ImageError
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
 from cls_vla_ros.robot.settings import CameraSettings
+from cls_vla_ros.robot.stamps import to_ns
 
 
 class Inputs:

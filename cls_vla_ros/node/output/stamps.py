@@ -1,18 +1,13 @@
-"""Nanoseconds, and the messages that hold them. No torch in here: the player starts quickly."""
+"""ROS's own times from nanoseconds and seconds."""
 
 from builtin_interfaces.msg import Duration, Time
 
-NS = 10**9
+from cls_vla_ros.robot.stamps import NS
 
 
 def to_time(ns: int) -> Time:
     """A stamp from nanoseconds since the epoch."""
     return Time(sec=ns // NS, nanosec=ns % NS)
-
-
-def to_ns(stamp: Time) -> int:
-    """Nanoseconds since the epoch; 0 for a stamp that was never set."""
-    return stamp.sec * NS + stamp.nanosec
 
 
 def to_duration(seconds: float) -> Duration:

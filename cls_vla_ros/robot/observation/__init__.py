@@ -1,0 +1,1 @@
+"""What comes in: pictures, joints, how old they are, how healthy, and one observation of all."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cls_vla_ros.inference import Observation
-from cls_vla_ros.node.output.stamps import NS
 from cls_vla_ros.robot.joints import UnitMap, positions_by_name
 from cls_vla_ros.robot.observation.images import (
     check_compressed_image,
@@ -22,6 +21,7 @@ from cls_vla_ros.robot.observation.images import (
 )
 from cls_vla_ros.robot.observation.source_health import SourceHealth, SourceLimits, skew_problem
 from cls_vla_ros.robot.settings import CameraSettings, StateSettings
+from cls_vla_ros.robot.stamps import NS
 
 CHECKS = {"raw": check_image, "compressed": check_compressed_image}
 DECODERS = {"raw": image_to_rgb, "compressed": compressed_image_to_rgb}

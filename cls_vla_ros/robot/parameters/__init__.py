@@ -1,0 +1,1 @@
+"""The parameters: what there are, what they may be, and how a file of them is read."""

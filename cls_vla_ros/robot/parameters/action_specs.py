@@ -1,13 +1,10 @@
 """The parameters of the actions: what they are, what they may be, and who executes them."""
 
-from rclpy.parameter import Parameter
-
 from cls_vla_ros.robot.action.action_limits import MODES
-from cls_vla_ros.robot.parameters.spec import Spec
+from cls_vla_ros.robot.parameters.spec import DOUBLES, STRINGS, Spec
 from cls_vla_ros.robot.settings import COMMANDS
 
 PERCENT = "in rad or m; needed where a unit is a percentage, else empty"
-STRINGS, DOUBLES = Parameter.Type.STRING_ARRAY, Parameter.Type.DOUBLE_ARRAY
 
 ACTION_SPECS = (
     Spec(

@@ -3,14 +3,12 @@
 The table in the README is printed by `python -m cls_vla_ros.robot.parameters.parameter_specs`.
 """
 
-from rclpy.parameter import Parameter
-
 from cls_vla_ros.engine import DTYPES, ENGINES
 from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
 from cls_vla_ros.robot.joints import UNITS
-from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS, DOUBLES, PERCENT, STRINGS
-from cls_vla_ros.robot.parameters.spec import Spec, Value
+from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS, PERCENT
+from cls_vla_ros.robot.parameters.spec import DOUBLES, STRINGS, Spec, Value
 from cls_vla_ros.robot.settings import RELIABILITIES
 
 CHECKPOINT = "checkpoint"  # what the checkpoint's configuration says
@@ -250,7 +248,7 @@ def markdown_table() -> str:
     """The parameters, for the README."""
     lines = ["| parameter | default | live | what it does |", "|---|---|---|---|"]
     for spec in (*SPECS, *CAMERA_SPECS):
-        default = "[]" if isinstance(spec.default, Parameter.Type) else f"{spec.default!r}"
+        default = f"{spec.default_value!r}"
         default = f"{spec.default:.4g}" if isinstance(spec.default, float) else default
         what = spec.description + (f" ({' or '.join(spec.choices)})" if spec.choices else "")
         what += f"; in [{spec.limits[0]:g}, {spec.limits[1]:g}]" if spec.limits else ""

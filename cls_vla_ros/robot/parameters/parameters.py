@@ -1,11 +1,8 @@
-"""Declares the node's parameters, refuses bad values with a reason, and reads them."""
+"""The node's parameters, wherever their values come from, read as what they mean."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import fields, replace
-
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from cls_vla_ros.inference import ReuseLimits, Session
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
@@ -22,46 +19,30 @@ from cls_vla_ros.robot.settings import (
 )
 
 
-class Parameters:
-    """Declares the parameters on a node, refuses bad values with a reason, and reads them.
+class Parameters(ABC):
+    """Reads the parameters; where their values are, a subclass knows."""
 
-    A bad value in a file or on the command line does not take the node down either: it is said,
-    `configure` fails with it, and setting a good value mends it.
-    """
-
-    def __init__(self, node: Node) -> None:
+    def __init__(self) -> None:
         """Declare all but the cameras', whose names are known only when they are read."""
-        self._node = node
         self._specs: dict[str, Spec] = {}
         self._bad: dict[str, str] = {}
         self._declare(SPECS)
-        node.add_post_set_parameters_callback(self._on_set)
 
-    def problem(self, parameter: Parameter, *, is_configured: bool) -> str:
-        """Why a parameter may not be set so; empty if it may."""
-        spec = self._specs.get(parameter.name)
-        if spec is None:
-            return ""  # not ours: use_sim_time, for one
-        if is_configured and not spec.live:
-            return (
-                f"{spec.name} is read when the node is configured, which it is already: run "
-                "`ros2 lifecycle set <node> deactivate` and `cleanup`, set it, and `configure` "
-                "again"
-            )
-        if parameter.type_ == Parameter.Type.NOT_SET:
-            return f"{spec.name} cannot be removed"
-        return spec.problem(parameter.value)
-
+    @abstractmethod
     def get(self, name: str) -> Value:
         """The value of a declared parameter; [] for a list that is not set."""
-        value = self._node.get_parameter_or(name, None)
-        if value is None or value.value is None:
-            return []
-        return (
-            list(value.value)
-            if not isinstance(value.value, (bool, int, float, str))
-            else value.value
-        )
+
+    @abstractmethod
+    def _declare_one(self, spec: Spec) -> str:
+        """Make a parameter known, with its default where the value that was set cannot be used.
+
+        Returns:
+            Why it cannot be used; empty if it can.
+        """
+
+    @abstractmethod
+    def _say(self, problem: str) -> None:
+        """Tell of a value that cannot be used, as soon as that is known."""
 
     def read(self) -> Settings:
         """What `configure` needs.
@@ -168,30 +149,12 @@ class Parameters:
 
     def _declare(self, specs: Iterable[Spec]) -> None:
         for spec in specs:
-            if self._node.has_parameter(spec.name):
+            if spec.name in self._specs:
                 continue
             self._specs[spec.name] = spec
-            try:
-                value = self._node.declare_parameter(
-                    spec.name, spec.default, spec.descriptor()
-                ).value
-                problem = "" if value is None else spec.problem(value)
-            except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-                problem = str(error)
-                if isinstance(spec.default, float) and "'INTEGER'" in problem:
-                    problem += " (write it with a decimal point, as 10.0)"
-            if not self._node.has_parameter(spec.name):
-                self._node.declare_parameter(
-                    spec.name, spec.default, spec.descriptor(), ignore_override=True
-                )
-            if problem:
+            if problem := self._declare_one(spec):
                 self._bad[spec.name] = problem
-                self._node.get_logger().error(f"parameter refused: {problem}")
-
-    def _on_set(self, parameters: list[Parameter]) -> None:
-        """A value that was accepted takes the place of a bad one."""
-        for parameter in parameters:
-            self._bad.pop(parameter.name, None)
+                self._say(problem)
 
 
 def _for_camera(spec: Spec, name: str) -> Spec:

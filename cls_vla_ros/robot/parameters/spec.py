@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.parameter import Parameter
-
 Value = bool | int | float | str | list[str] | list[float]
+
+STRINGS, DOUBLES = list[str], list[float]  # defaults of lists, which are empty unless they are set
 
 
 @dataclass(frozen=True)
@@ -15,26 +14,35 @@ class Spec:
 
     Attributes:
         name: as in YAML; <name> stands for a camera's name.
-        default: its value unless it is set; a Parameter.Type for a list that is empty unless it is
-            set.
+        default: its value unless it is set; STRINGS or DOUBLES for a list that is empty unless it
+            is set.
         description: what it does, with its unit.
         limits: smallest and largest value.
         choices: the values it may have.
         live: whether it can change while the node is configured; the others are read by
             `configure`.
-        check: raises ValueError for a value that cannot be used.
+        check: raises ValueError for a value that cannot be used. With it, any type may be set.
     """
 
     name: str
-    default: Value | Parameter.Type
+    default: Value | type
     description: str
     limits: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
     live: bool = False
     check: Callable[[Value], None] | None = None
 
+    @property
+    def is_list(self) -> bool:
+        return self.default in (STRINGS, DOUBLES)
+
+    @property
+    def default_value(self) -> Value:
+        """The value that it has unless it is set."""
+        return [] if self.is_list else self.default
+
     def problem(self, value: Value) -> str:
-        """Why the value cannot be used; empty if it can."""
+        """Why the value, which has the right type, cannot be used; empty if it can."""
         if self.limits and not self.limits[0] <= value <= self.limits[1]:
             return f"{self.name} must be in [{self.limits[0]:g}, {self.limits[1]:g}], got {value}"
         if self.choices and value not in self.choices:
@@ -48,17 +56,36 @@ class Spec:
                 return f"{self.name}: {error}"
         return ""
 
-    def descriptor(self) -> ParameterDescriptor:
-        described = ParameterDescriptor(
-            description=self.description, dynamic_typing=self.check is not None
-        )
-        described.additional_constraints = ", ".join(map(repr, self.choices))
-        if self.limits and isinstance(self.default, float):
-            described.floating_point_range = [
-                FloatingPointRange(from_value=self.limits[0], to_value=self.limits[1])
-            ]
-        elif self.limits:
-            described.integer_range = [
-                IntegerRange(from_value=int(self.limits[0]), to_value=int(self.limits[1]))
-            ]
-        return described
+    def type_problem(self, value: object) -> str:
+        """Why the value has not the type that a ROS parameter's would need; empty if it has.
+
+        ROS does not turn one type into another: 10 is no float.
+        """
+        if self.check or _is_of(self.default, value):
+            return ""
+        text = f"{self.name} must be {_TYPE_NAMES[_type_of(self.default)]}, got {value!r}"
+        if _type_of(self.default) is float and _is_of(0, value):
+            text += " (write it with a decimal point, as 10.0)"
+        return text
+
+
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with a decimal point",
+    str: "a text",
+    STRINGS: "a list of texts",
+    DOUBLES: "a list of numbers with decimal points",
+}
+
+
+def _type_of(default: Value | type):
+    return default if default in (STRINGS, DOUBLES) else type(default)
+
+
+def _is_of(default: Value | type, value: object) -> bool:
+    kind = _type_of(default)
+    if kind in (STRINGS, DOUBLES):
+        (element,) = kind.__args__
+        return isinstance(value, list) and all(type(v) is element for v in value)
+    return type(value) is kind

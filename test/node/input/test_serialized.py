@@ -8,8 +8,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from cls_vla_ros.node.input.serialized import read_image
-from cls_vla_ros.node.output.stamps import to_ns
 from cls_vla_ros.robot.observation.images import ImageError, image_to_rgb
+from cls_vla_ros.robot.stamps import to_ns
 
 
 def image(width: int = 5, frame_id: str = "front") -> Image:

@@ -1,0 +1,133 @@
+import pytest
+import rclpy
+from rclpy.node import Node
+
+from cls_vla_ros.console.share import share
+from cls_vla_ros.node.parameters import NodeParameters
+from cls_vla_ros.robot.parameters.params_file import parameters_of
+
+CAMERAS = "cameras: [front]"
+
+
+def write(tmp_path, key: str, *lines: str):
+    file = tmp_path / "robot.yaml"
+    text = "\n".join(f"    {line}" for line in ("policy.path: somewhere", CAMERAS, *lines))
+    file.write_text(f"{key}:\n  ros__parameters:\n{text}\n")
+    return file
+
+
+def read_by_ros(file, name="cls_vla_policy", namespace=""):
+    """As the node reads it."""
+    context = rclpy.Context()
+    context.init(args=[])
+    node = Node(
+        name,
+        namespace=namespace,
+        context=context,
+        cli_args=["--ros-args", "--params-file", str(file)],
+        start_parameter_services=False,
+        enable_rosout=False,
+    )
+    try:
+        parameters = NodeParameters(node)
+        try:
+            settings = parameters.read()
+        except ValueError as error:
+            settings = str(error)
+        return settings, parameters.observation_limits(), parameters.get("cache.max_reuses")
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
+
+
+def read_without_ros(file):
+    with parameters_of(file) as parameters:
+        try:
+            settings = parameters.read()
+        except ValueError as error:
+            settings = str(error)
+        return settings, parameters.observation_limits(), parameters.get("cache.max_reuses")
+
+
+def test_the_demos_file_is_read_as_the_node_reads_it():
+    file = share("config", "demo.yaml")
+    settings, *_ = read_without_ros(file)
+    assert [camera.name for camera in settings.cameras] == ["front", "wrist"]
+    assert read_without_ros(file) == read_by_ros(file)
+
+
+@pytest.mark.parametrize("key", ["/**", "cls_vla_policy", "/cls_vla_policy", "/*"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["rate_hz: 25.0", "observation: {max_age_s: 1.5, black_level: 12.5}"],
+        ["observation.max_age_s: 2e0", "cache: {max_reuses: 7}", "cache.max_reuses: 8"],
+        ["state: {joints: [a, b], units: [rad, deg]}", "camera.front: {guard: no, depth: 3}"],
+        ["limits: {lower: [-1.0, -.inf], first_step: 1e-1}", "cache.max_reuses: checkpoint"],
+    ],
+)
+def test_every_form_is_read_as_the_node_reads_it(tmp_path, key, lines):
+    file = write(tmp_path, key, *lines)
+    assert read_without_ros(file) == read_by_ros(file)
+    assert not isinstance(read_without_ros(file)[0], str)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("action.dt_s: 1", "action.dt_s must be a number with a decimal point, got 1 (write it"),
+        ("limits.lower: [1, 2]", "limits.lower must be a list of numbers with decimal points"),
+        ("state.joints: [1, 2]", "state.joints must be a list of texts"),
+        ("execution.rtc: off", "execution.rtc must be a text, got False"),
+        ("policy.num_steps: 2.5", "policy.num_steps must be a whole number, got 2.5"),
+        ("state.allow_partial: 1", "state.allow_partial must be true or false, got 1"),
+        ("policy.num_steps: 500", "policy.num_steps must be in [0, 100], got 500"),
+        ("policy.engine: fast", "policy.engine must be one of 'auto', 'eager'"),
+        ("camera.front.depth: 0", "camera.front.depth must be in [1, 1000], got 0"),
+    ],
+)
+def test_what_the_node_refuses_is_refused(tmp_path, line, said):
+    file = write(tmp_path, "/**", line)
+    assert said in read_without_ros(file)[0]
+    by_ros = read_by_ros(file)[0]
+    assert isinstance(by_ros, str)
+    assert line.partition(":")[0] in by_ros
+
+
+def test_a_file_for_a_node_in_a_namespace_is_read(tmp_path):
+    file = write(tmp_path, "/left/cls_vla_policy", "rate_hz: 25.0")
+    assert read_without_ros(file) == read_by_ros(file, namespace="/left")
+
+
+def test_of_several_namespaces_none_is_guessed(tmp_path):
+    file = tmp_path / "both.yaml"
+    entry = "{cls_vla_policy: {ros__parameters: {rate_hz: 1.0}}}"
+    file.write_text(f"/left: {entry}\n/right: {entry}\n")
+    with pytest.raises(ValueError, match=r"several nodes, \['left/cls_vla_.*'right/"):
+        read_without_ros(file)
+
+
+def test_a_file_for_another_node_is_named(tmp_path):
+    file = write(tmp_path, "other_node")
+    with pytest.raises(ValueError, match=r"nothing for the node 'cls_vla_policy', but for \['oth"):
+        read_without_ros(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a: [", "expected YAML"), ("[1, 2]", "got list"), ("a: {ros__parameters: 3}", "got int")],
+)
+def test_what_is_no_params_file_is_said(tmp_path, text, said):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        read_without_ros(file)
+    with pytest.raises(FileNotFoundError, match="no params file"):
+        read_without_ros(tmp_path / "none.yaml")
+
+
+def test_overrides_take_the_place_of_the_files_values(tmp_path):
+    file = write(tmp_path, "/**", "rate_hz: 25.0")
+    with parameters_of(file, {"rate_hz": 5.0}) as parameters:
+        assert parameters.get("rate_hz") == 5.0
+        assert parameters.get("task") == ""
