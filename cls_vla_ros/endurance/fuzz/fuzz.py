@@ -24,7 +24,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from cls_vla_ros.endurance.fuzz.messages import Case, Fuzzer
 from cls_vla_ros.endurance.fuzz.over_dds import fuzz_over_dds
 from cls_vla_ros.endurance.fuzz.target import HandledWronglyError, Target
-from cls_vla_ros.endurance.memory_benchmark import ALLOWED_MB, WARM_UP
+from cls_vla_ros.benchmark.memory_benchmark import ALLOWED_MB, WARM_UP
 from cls_vla_ros.endurance.node_process import own_domain, resident_mb
 
 TYPES = {kind.__name__: kind for kind in (Image, CompressedImage, JointState)}

@@ -11,7 +11,7 @@ from rich.progress import track
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from cls_vla_ros.endurance.fuzz.messages import JOINTS, Case, Fuzzer
-from cls_vla_ros.endurance.memory_benchmark import ALLOWED_MB
+from cls_vla_ros.benchmark.memory_benchmark import ALLOWED_MB
 from cls_vla_ros.endurance.node_process import (
     ANSWER_TIMEOUT_S,
     CONFIGURE_TIMEOUT_S,
