@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from cls_vla_ros.benchmark.growth import ALLOWED_MB, WARM_UP, resident_mb
 from cls_vla_ros.inference import Observation, PolicyServer, Reason, ReuseLimits, load_policy
 from cls_vla_ros.inference.reuse.prefix_cache import MAX_ENTRIES
 from cls_vla_ros.policy.checkpoint.random_checkpoint import make_random_checkpoint
@@ -25,8 +26,6 @@ from cls_vla_ros.policy.checkpoint.random_checkpoint import make_random_checkpoi
 CAMERAS = {"observation.images.front": (48, 64)}
 ZERO_ONE = {"mean": torch.zeros(3), "std": torch.ones(3)}
 STATS = {"observation.state": ZERO_ONE, "action": ZERO_ONE}
-WARM_UP = 0.2  # of the inferences: allocators, caches and imports fill in that time
-ALLOWED_MB = 20.0
 
 
 def main() -> None:
@@ -82,13 +81,12 @@ def run(server: PolicyServer, count: int) -> list[dict[str, float]]:
 def measure(server: PolicyServer, number: int) -> dict[str, float]:
     """What is held now."""
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
     sessions = [server.session(name) for name in ("left", "right")]
     totals = [session.total for session in sessions]
     inferences = sum(total.inferences for total in totals)
     return {
         "inferences": number,
-        "process_mb": pages * 4096 / 1e6,
+        "process_mb": resident_mb(),
         "device_mb": torch.cuda.memory_allocated() / 1e6 if torch.cuda.is_available() else 0.0,
         "queues_mb": sum(session.cache_nbytes for session in sessions) / 1e6,
         "reused": sum(total.reasons[Reason.REUSED] for total in totals) / max(inferences, 1),

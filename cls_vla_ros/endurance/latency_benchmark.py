@@ -28,17 +28,15 @@ from rich.console import Console
 from rich.progress import track
 
 from cls_vla_ros.console.machine import describe_machine
+from cls_vla_ros.endurance.active_node import active_node, wait_for_first
 from cls_vla_ros.endurance.node_process import (
     ANSWER_TIMEOUT_S,
-    CONFIGURE_TIMEOUT_S,
-    RandomRobot,
     end_of,
     own_domain,
-    policy_node,
     use_domain,
     use_large_shared_memory,
 )
-from cls_vla_ros.endurance.policy_client import PolicyClient
+from cls_vla_ros.endurance.random_robot import RandomRobot
 from cls_vla_ros.endurance.robot_sources import robot_sources
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.robot.stamps import to_ns
@@ -122,17 +120,13 @@ def run(
     published = folder / "published.json"
     options = ["--cameras", args.cameras, "--rate", args.rate, "--joints", *robot.joints]
     options += ["--joints-ahead-ms", JOINTS_AHEAD_MS, "--size", *robot.size]
-    with (
-        policy_node(params_file, folder / "node.log") as process,
-        PolicyClient(
-            changes.append,
-            lambda chunk: chunks.append((time.time_ns(), chunk)),
-            name="latency_benchmark",
-            is_alive=lambda: process.poll() is None,
-        ) as client,
-    ):
-        client.transition("configure", CONFIGURE_TIMEOUT_S)
-        client.transition("activate", ANSWER_TIMEOUT_S)
+    with active_node(
+        params_file,
+        folder / "node.log",
+        changes.append,
+        lambda chunk: chunks.append((time.time_ns(), chunk)),
+        name="latency_benchmark",
+    ) as (process, client):
         with robot_sources(published, *map(str, options)):
             wait_for_first(chunks, process)
             time.sleep(WARM_UP_S)
@@ -143,15 +137,6 @@ def run(
             heard = list(chunks), {change.inference_id: change for change in changes}
         client.transition("deactivate", ANSWER_TIMEOUT_S)
     return figures_of(*heard, json.loads(published.read_text())["frames"], args.seconds)
-
-
-def wait_for_first(chunks: list, process: subprocess.Popen) -> None:
-    """Until the first chunk is there."""
-    deadline = time.monotonic() + CONFIGURE_TIMEOUT_S
-    while not chunks:
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("no chunk came: the reason is in the node's log")
-        time.sleep(0.1)
 
 
 def figures_of(

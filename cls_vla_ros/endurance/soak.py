@@ -25,20 +25,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from std_msgs.msg import String
 
+from cls_vla_ros.benchmark.growth import resident_mb
 from cls_vla_ros.console.machine import describe_machine
+from cls_vla_ros.endurance.active_node import active_node, wait_for_first
 from cls_vla_ros.endurance.node_process import (
     ANSWER_TIMEOUT_S,
-    CONFIGURE_TIMEOUT_S,
-    RandomRobot,
     cpu_seconds,
     end_of,
     own_domain,
-    policy_node,
-    resident_mb,
     use_domain,
     use_large_shared_memory,
 )
 from cls_vla_ros.endurance.policy_client import PolicyClient
+from cls_vla_ros.endurance.random_robot import RandomRobot
 from cls_vla_ros.endurance.robot_sources import robot_sources
 from cls_vla_ros.endurance.soak_report import Inferred, Sample, Soaked, draw, make_report
 from cls_vla_ros.msg import ActionChunk, SceneChange
@@ -125,19 +124,15 @@ def soak(
     options += ["--joints", *robot.joints]
     with tempfile.TemporaryDirectory() as folder:
         published = Path(folder) / "published.json"
-        with (
-            policy_node(robot.write(Path(folder)), args.out / "node.log") as process,
-            PolicyClient(
-                on_scene_change,
-                on_action_chunk,
-                name="soak",
-                is_alive=lambda: process.poll() is None,
-            ) as client,
-        ):
-            client.transition("configure", CONFIGURE_TIMEOUT_S)
-            client.transition("activate", ANSWER_TIMEOUT_S)
+        with active_node(
+            robot.write(Path(folder)),
+            args.out / "node.log",
+            on_scene_change,
+            on_action_chunk,
+            name="soak",
+        ) as (process, client):
             with robot_sources(published, *map(str, options)):
-                wait_for_inferences(soaked, process)
+                wait_for_first(soaked.inferences, process)
                 # From the first inference on: what came before is the start, not the soak.
                 began = time.monotonic()
                 soaked.chunks.clear()
@@ -154,15 +149,6 @@ def soak(
         soaked.frames_published = sum(map(len, json.loads(published.read_text())["frames"]))
     if process.returncode != 0:
         raise RuntimeError(f"the node ended with exit code {process.returncode}; expected 0")
-
-
-def wait_for_inferences(soaked: Soaked, process: subprocess.Popen) -> None:
-    """Until the first one is there."""
-    deadline = time.monotonic() + CONFIGURE_TIMEOUT_S
-    while not soaked.inferences:
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("no inference came: the reason is in the node's log")
-        time.sleep(0.1)
 
 
 def watch(

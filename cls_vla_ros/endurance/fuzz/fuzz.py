@@ -21,11 +21,11 @@ from rich.progress import track
 from rich.table import Table
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
+from cls_vla_ros.benchmark.growth import ALLOWED_MB, WARM_UP, resident_mb
 from cls_vla_ros.endurance.fuzz.messages import Case, Fuzzer
 from cls_vla_ros.endurance.fuzz.over_dds import fuzz_over_dds
 from cls_vla_ros.endurance.fuzz.target import HandledWronglyError, Target
-from cls_vla_ros.benchmark.memory_benchmark import ALLOWED_MB, WARM_UP
-from cls_vla_ros.endurance.node_process import own_domain, resident_mb
+from cls_vla_ros.endurance.node_process import own_domain
 
 TYPES = {kind.__name__: kind for kind in (Image, CompressedImage, JointState)}
 KEPT_FAILURES = 20

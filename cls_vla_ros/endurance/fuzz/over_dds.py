@@ -10,18 +10,16 @@ from rich.console import Console
 from rich.progress import track
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
+from cls_vla_ros.benchmark.growth import ALLOWED_MB, resident_mb
+from cls_vla_ros.endurance.active_node import active_node
 from cls_vla_ros.endurance.fuzz.messages import JOINTS, Case, Fuzzer
-from cls_vla_ros.benchmark.memory_benchmark import ALLOWED_MB
 from cls_vla_ros.endurance.node_process import (
     ANSWER_TIMEOUT_S,
-    CONFIGURE_TIMEOUT_S,
-    RandomRobot,
     end_of,
-    policy_node,
-    resident_mb,
     use_domain,
 )
 from cls_vla_ros.endurance.policy_client import PolicyClient
+from cls_vla_ros.endurance.random_robot import RandomRobot
 from cls_vla_ros.node.output.stamps import to_time
 
 TOPICS = {
@@ -54,8 +52,11 @@ def fuzz_over_dds(count: int, seed: int, domain_id: int, console: Console) -> li
         log = Path(folder) / "node.log"
         rclpy.init()
         try:
-            with policy_node(robot.write(Path(folder)), log) as process:
-                problems += _send(process, count, seed, console)
+            chunks: list = []
+            with active_node(
+                robot.write(Path(folder)), log, lambda _: None, chunks.append, name="fuzz"
+            ) as (process, client):
+                problems += _send(process, client, chunks, count, seed, console)
             if process.returncode != 0:
                 problems.append(f"over DDS: the node ended with exit code {process.returncode}")
         except (RuntimeError, TimeoutError, subprocess.TimeoutExpired) as error:
@@ -69,56 +70,57 @@ def fuzz_over_dds(count: int, seed: int, domain_id: int, console: Console) -> li
     return problems
 
 
-def _send(process: subprocess.Popen, count: int, seed: int, console: Console) -> list[str]:
-    chunks: list = []
+def _send(
+    process: subprocess.Popen,
+    client: PolicyClient,
+    chunks: list,
+    count: int,
+    seed: int,
+    console: Console,
+) -> list[str]:
     fuzzer = Fuzzer(seed + 1)
     problems = []
-    with PolicyClient(
-        lambda _: None, chunks.append, name="fuzz", is_alive=lambda: process.poll() is None
-    ) as client:
-        client.transition("configure", CONFIGURE_TIMEOUT_S)
-        client.transition("activate", ANSWER_TIMEOUT_S)
-        publishers = {
-            kind: client.node.create_publisher(kind, topic, 10) for kind, topic in TOPICS.items()
-        }
+    publishers = {
+        kind: client.node.create_publisher(kind, topic, 10) for kind, topic in TOPICS.items()
+    }
 
-        def good() -> None:
-            for kind in ("joints: valid", "compressed: valid", "image: valid"):
-                publish(Case(kind, fuzzer.valid(kind)))
+    def good() -> None:
+        for kind in ("joints: valid", "compressed: valid", "image: valid"):
+            publish(Case(kind, fuzzer.valid(kind)))
 
-        def publish(case: Case, *, stamped_now: bool = True) -> None:
-            if stamped_now:
-                case.message.header.stamp = to_time(time.time_ns())
-            publishers[type(case.message)].publish(case.message)
-            time.sleep(PERIOD_S)
+    def publish(case: Case, *, stamped_now: bool = True) -> None:
+        if stamped_now:
+            case.message.header.stamp = to_time(time.time_ns())
+        publishers[type(case.message)].publish(case.message)
+        time.sleep(PERIOD_S)
 
-        if not _until_a_chunk(good, chunks):
-            return ["over DDS: good messages made no chunk before the others came"]
-        settled_mb = 0.0
-        for number in track(range(count), description="over DDS", console=console):
-            case = fuzzer.case()
-            publish(case, stamped_now=case.message.header.stamp.sec == 1)
-            if number % GOOD_EVERY == 0:
-                good()
-            if number == int(WARM_UP * count):
-                settled_mb = resident_mb(process.pid)
-            if process.poll() is not None:
-                return [f"over DDS: the node died of message {number} ({case.kind})"]
-        inferred = len(chunks)
-        chunks.clear()
-        if not _until_a_chunk(good, chunks):
-            problems.append("over DDS: good messages make no chunk any more")
-        growth_mb = resident_mb(process.pid) - settled_mb
-        if growth_mb > ALLOWED_MB:
-            problems.append(f"over DDS: the node's memory grew by {growth_mb:.1f} MB")
-        time.sleep(1.1)  # until the next diagnostics
-        refused = {k: v for k, v in client.diagnostics.items() if k.startswith("messages refused")}
-        console.print(
-            f"over DDS: {count} messages, {inferred} chunks, {refused}, "
-            f"memory grew by {growth_mb:.1f} MB",
-            highlight=False,
-        )
-        client.transition("deactivate", ANSWER_TIMEOUT_S)
+    if not _until_a_chunk(good, chunks):
+        return ["over DDS: good messages made no chunk before the others came"]
+    settled_mb = 0.0
+    for number in track(range(count), description="over DDS", console=console):
+        case = fuzzer.case()
+        publish(case, stamped_now=case.message.header.stamp.sec == 1)
+        if number % GOOD_EVERY == 0:
+            good()
+        if number == int(WARM_UP * count):
+            settled_mb = resident_mb(process.pid)
+        if process.poll() is not None:
+            return [f"over DDS: the node died of message {number} ({case.kind})"]
+    inferred = len(chunks)
+    chunks.clear()
+    if not _until_a_chunk(good, chunks):
+        problems.append("over DDS: good messages make no chunk any more")
+    growth_mb = resident_mb(process.pid) - settled_mb
+    if growth_mb > ALLOWED_MB:
+        problems.append(f"over DDS: the node's memory grew by {growth_mb:.1f} MB")
+    time.sleep(1.1)  # until the next diagnostics
+    refused = {k: v for k, v in client.diagnostics.items() if k.startswith("messages refused")}
+    console.print(
+        f"over DDS: {count} messages, {inferred} chunks, {refused}, "
+        f"memory grew by {growth_mb:.1f} MB",
+        highlight=False,
+    )
+    client.transition("deactivate", ANSWER_TIMEOUT_S)
     return problems
 
 
