@@ -1,6 +1,5 @@
 """The cases of the benchmark: stock lerobot and our engines, behind one interface."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,17 +20,10 @@ from cls_vla_ros.benchmark.device import (
 )
 from cls_vla_ros.benchmark.policy import Setting
 from cls_vla_ros.inference import Observation, PolicyServer, Reason, ReuseLimits
+from cls_vla_ros.inference.observation import picture_names
 
 WARM_UP = 5  # inferences that are not timed
 DISTINCT = 8  # observations, so that no cache sees the same one again and again
-ALWAYS_REUSE = ReuseLimits(
-    max_age_s=math.inf,
-    max_reuses=10**9,
-    guard_threshold=math.inf,
-    guard_frozen=False,
-    allow_untrained=True,
-)
-NEVER_REUSE = replace(ALWAYS_REUSE, max_reuses=0)
 
 
 @dataclass(frozen=True)
@@ -174,7 +166,9 @@ class Ours:
 
     def infer(self, observation: Observation, path: str) -> np.ndarray:
         """(T, A); the first reuse of a run is a full one, and not timed."""
-        self._server.session().limits = ALWAYS_REUSE if path == "reuse" else NEVER_REUSE
+        always = ReuseLimits.always(picture_names(self._server.config))
+        never = replace(always, max_reuses=0)  # the frame guard is out of both
+        self._server.session().limits = always if path == "reuse" else never
         inference = self._server.infer(observation)
         self._parts.append(dict(self._server.engine.took_ms))
         assert (inference.reason is Reason.REUSED) == (path == "reuse") or len(self._parts) <= 2

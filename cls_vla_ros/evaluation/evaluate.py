@@ -33,6 +33,7 @@ from rich.console import Console
 from cls_vla_ros.console.arguments import add_policy_and_recordings
 from cls_vla_ros.console.progress import progress
 from cls_vla_ros.evaluation.evaluation import Evaluated, Ways
+from cls_vla_ros.evaluation.loading import load, read_parameters
 from cls_vla_ros.evaluation.measures.detection import Pairs, kinds_of
 from cls_vla_ros.evaluation.measures.traces import (
     Trace,
@@ -44,30 +45,18 @@ from cls_vla_ros.evaluation.measures.traces import (
 from cls_vla_ros.evaluation.report import draw, make_report, print_report
 from cls_vla_ros.inference import PolicyServer
 from cls_vla_ros.inference.observation import picture_names
-from cls_vla_ros.recordings.checks import check_head, check_provenance
-from cls_vla_ros.recordings.dataset_episodes import open_episodes
-from cls_vla_ros.recordings.episodes import Episode, Source, frame_period_s
-from cls_vla_ros.robot.load_server import load_server
+from cls_vla_ros.recordings.episodes import Episode, frame_period_s
 from cls_vla_ros.robot.parameters.parameters import Parameters
-from cls_vla_ros.robot.parameters.params_file import parameters_of
 
 
 def main() -> None:
     """Evaluate; exit 1 with the reason if that is not possible."""
     args = parse_args()
     console = Console()
-    overrides = {"policy.path": args.policy} if args.policy else {}
-    overrides |= {"gate.allow_untrained": True} if args.allow_untrained else {}
     try:
-        with parameters_of(args.params_file, overrides) as parameters:
-            settings = parameters.read()
-            source = Source(args.task, args.action_topic)
-            episodes = open_episodes(args.recordings, parameters, source)
-            server = load_server(settings, 0, console.print)
-            check_head(server.config, args.allow_untrained, console)
-            check_provenance(server.config, episodes, args.use_trained_on, console)
-            evaluated = evaluate(server, episodes, parameters, args, console)
-        report = make_report(evaluated, args, settings.policy_path)
+        loaded = load(read_parameters(args), args, console)
+        evaluated = evaluate(loaded.server, loaded.episodes, loaded.parameters, args, console)
+        report = make_report(evaluated, args, loaded.parameters.read().policy_path)
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
         draw(evaluated, report, args.out)

@@ -1,5 +1,6 @@
 """The replays of an evaluation: the reference, the node's way, parts of it, and a timer."""
 
+import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from cls_vla_ros.evaluation.measures.replays import (
     spread,
 )
 from cls_vla_ros.evaluation.measures.reuse_measures import Played, played
+from cls_vla_ros.evaluation.measures.timer import computed_share
 from cls_vla_ros.inference import PolicyServer, Session
 from cls_vla_ros.inference.observation import picture_names
 from cls_vla_ros.policy.scene_gate import SceneGate
@@ -120,8 +122,10 @@ class Ways:
             GATE: self._replay(episode, self._gated(unguarded), self._seed),
             GUARD_ALONE: self._replay(episode, self._guarded, self._seed),
         }
-        share = np.mean([step.inference.prefix_reused for step in steps[BOTH]])
-        timer = periodic(float(share), everything)
+        reused = sum(step.inference.prefix_reused for step in steps[BOTH])
+        random = np.random.default_rng([self._seed, zlib.crc32(episode.name.encode())])
+        share = computed_share(len(steps[BOTH]), reused)
+        timer = periodic(share, everything, random.uniform())
         steps[PERIODIC] = self._replay(episode, timer, self._seed)
         reference, other = (
             chunks(self._replay(episode, full, self._seed + more)) for more in (0, 1)

@@ -8,8 +8,9 @@ import numpy as np
 
 from cls_vla_ros.engine import EncodedPrefix, Guide
 from cls_vla_ros.inference.handover import Chunk, Handover
+from cls_vla_ros.inference.picture_health import is_frozen
 from cls_vla_ros.inference.reuse.adaptive_threshold import AdaptiveThreshold
-from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, is_frozen, look
+from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, look
 from cls_vla_ros.inference.reuse.prefix_cache import PrefixCache, PrefixCacheQueue
 from cls_vla_ros.inference.reuse.reasons import Reason
 from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits

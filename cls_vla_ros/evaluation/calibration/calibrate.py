@@ -11,10 +11,7 @@ reads it, with calibration.json and calibration.png beside it.
 
 import argparse
 import json
-import os
 import sys
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,61 +19,37 @@ from rich.console import Console
 
 from cls_vla_ros.console.arguments import add_policy_and_recordings
 from cls_vla_ros.console.progress import progress
-from cls_vla_ros.evaluation.calibration.ageing import Ageing, measure_ageing
-from cls_vla_ros.evaluation.calibration.intervals import DIGITS, Interval, Wanted, intervals_of
+from cls_vla_ros.evaluation.calibration.ageing import measure_ageing
+from cls_vla_ros.evaluation.calibration.found import Found
+from cls_vla_ros.evaluation.calibration.intervals import DIGITS, Wanted, intervals_of
 from cls_vla_ros.evaluation.calibration.report import draw, make_report, print_report
+from cls_vla_ros.evaluation.loading import load, read_parameters
 from cls_vla_ros.evaluation.measures.traces import Trace, record
 from cls_vla_ros.inference import PolicyServer
-from cls_vla_ros.recordings.checks import check_head, check_provenance
-from cls_vla_ros.recordings.dataset_episodes import open_episodes
-from cls_vla_ros.recordings.episodes import Episode, Source, frame_period_s
-from cls_vla_ros.robot.load_server import load_server
-from cls_vla_ros.robot.parameters.params_file import parameters_of
+from cls_vla_ros.policy.checkpoint.calibrated import checkpoint_of, write_calibration
+from cls_vla_ros.recordings.episodes import Episode, frame_period_s
 
 INTERVALS = (1, 2, 4, 8, 16)  # frames
-
-
-@dataclass(frozen=True)
-class Found:
-    """What calibration found.
-
-    Attributes:
-        intervals: by frames, ascending.
-        ageing: of reused prefixes.
-        max_age_s: of a prefix.
-        max_reuses: in a row, at the node's rate.
-    """
-
-    intervals: list[Interval]
-    ageing: Ageing
-    max_age_s: float
-    max_reuses: int
 
 
 def main() -> None:
     """Calibrate; exit 1 with the reason, and an unchanged checkpoint, if that is not possible."""
     args = parse_args()
     console = Console()
-    overrides = {"policy.path": args.policy} if args.policy else {}
     try:
-        with parameters_of(args.params_file, overrides) as parameters:
-            settings = parameters.read()
-            checkpoint = checkpoint_of(settings.policy_path)
-            source = Source(args.task, args.action_topic)
-            episodes = open_episodes(args.recordings, parameters, source)
-            rate_hz = parameters.get("rate_hz")
-        server = load_server(settings, 0, console.print)
-        check_head(server.config, args.allow_untrained, console)
-        check_provenance(server.config, episodes, args.use_trained_on, console)
+        parameters = read_parameters(args)
+        checkpoint = checkpoint_of(parameters.read().policy_path)
+        loaded = load(parameters, args, console)
+        server, episodes = loaded.server, loaded.episodes
         traces = record_all(server, episodes, args.seed, console)
-        found = calibrate(server, episodes, traces, rate_hz, args, console)
+        found = calibrate(server, episodes, traces, parameters.get("rate_hz"), args, console)
         report = make_report(found, traces, args)
         out = args.out or checkpoint
         out.mkdir(parents=True, exist_ok=True)
         draw(found, traces, out / "calibration.png")
         (out / "calibration.json").write_text(json.dumps(report, indent=1) + "\n")
         if not args.dry_run:
-            write_config(checkpoint / "config.json", found)
+            write_calibration(checkpoint, found.to_config())
     except (OSError, ValueError) as error:
         sys.exit(f"calibrate: {error}")
     except KeyboardInterrupt:
@@ -153,27 +126,6 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def checkpoint_of(path: str) -> Path:
-    """The folder of the checkpoint that is calibrated.
-
-    Raises:
-        ValueError: it is not a local one of the type cls_smolvla: nothing could be written to it.
-    """
-    file = Path(path).expanduser() / "config.json"
-    if not file.is_file():
-        raise ValueError(
-            f"{path} has no config.json to write to: expected is a checkpoint's folder, with "
-            "--policy. One of a hub must be downloaded first"
-        )
-    kind = json.loads(file.read_text()).get("type")
-    if kind != "cls_smolvla":
-        raise ValueError(
-            f"{path} is of the policy type {kind!r}, which has no CLS head: train one first "
-            "(lerobot-train --policy.type=cls_smolvla)"
-        )
-    return file.parent
-
-
 def record_all(
     server: PolicyServer, episodes: list[Episode], seed: int, console: Console
 ) -> list[Trace]:
@@ -217,20 +169,6 @@ def calibrate(
     return Found(
         intervals_of(traces, args.intervals, period_s, wanted), ageing, max_age_s, max_reuses
     )
-
-
-def write_config(file: Path, found: Found) -> None:
-    """Put the result into a checkpoint's configuration, whole or not at all; keep the rest."""
-    config = json.loads(file.read_text())
-    config |= {
-        "cls_thresholds": [[i.seconds, i.threshold] for i in found.intervals],
-        "cls_max_age_s": found.max_age_s,
-        "cls_max_reuses": found.max_reuses,
-    }
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as unfinished:
-        json.dump(config, unfinished, indent=4)
-    os.chmod(unfinished.name, file.stat().st_mode)
-    os.replace(unfinished.name, file)
 
 
 if __name__ == "__main__":

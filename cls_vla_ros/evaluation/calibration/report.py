@@ -4,7 +4,6 @@ import argparse
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib
 
@@ -16,12 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cls_vla_ros.evaluation.calibration.ageing import Ageing
+from cls_vla_ros.evaluation.calibration.found import Found
 from cls_vla_ros.evaluation.calibration.intervals import Interval
 from cls_vla_ros.evaluation.measures.detection import roc
 from cls_vla_ros.evaluation.measures.traces import Trace
-
-if TYPE_CHECKING:
-    from cls_vla_ros.evaluation.calibration.calibrate import Found
 
 COLORS = {"ordinary": "tab:blue", "light": "tab:orange", "changed": "tab:red"}
 INJECTED = "made by pasting patches and dimming, because no events were labelled"
@@ -35,7 +32,7 @@ def changes_are(traces: Sequence[Trace]) -> str:
     return "labelled" + (f"; in {made} episodes {INJECTED}" if made else "")
 
 
-def make_report(found: "Found", traces: Sequence[Trace], args: argparse.Namespace) -> dict:
+def make_report(found: Found, traces: Sequence[Trace], args: argparse.Namespace) -> dict:
     """All of it, as JSON holds it."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -64,7 +61,7 @@ def make_report(found: "Found", traces: Sequence[Trace], args: argparse.Namespac
     }
 
 
-def print_report(found: "Found", traces: Sequence[Trace], console: Console) -> None:
+def print_report(found: Found, traces: Sequence[Trace], console: Console) -> None:
     """A table of the intervals, and the limits."""
     table = Table(title=f"Similarity by interval; changes: {changes_are(traces)}")
     for name in ("frames", "seconds", "threshold", "false alarms", "of light", "missed", "AUC"):
@@ -91,7 +88,7 @@ def print_report(found: "Found", traces: Sequence[Trace], console: Console) -> N
         )
 
 
-def draw(found: "Found", traces: Sequence[Trace], path: Path) -> None:
+def draw(found: Found, traces: Sequence[Trace], path: Path) -> None:
     """Similarities, thresholds, ROC and ageing."""
     figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
     figure.suptitle(f"{len(traces)} episodes; changes: {changes_are(traces)}", fontsize=10)

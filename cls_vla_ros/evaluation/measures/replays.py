@@ -4,12 +4,12 @@ The n-th inference of each replay of an episode has the same noise (`PolicyServe
 two of them differ by what was reused alone.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from cls_vla_ros.evaluation.measures.timer import is_due
 from cls_vla_ros.inference import Inference, Observation, PolicyServer, ReuseLimits, Session
 
 SESSION = "replay"
@@ -38,39 +38,21 @@ def full(session: Session) -> Callable[[int], ReuseLimits]:
     return lambda n: NEVER
 
 
-def always(cameras: Iterable[str]) -> ReuseLimits:
-    """A prefix lives until the caller ends its life: no age, no guard, no gate.
-
-    Args:
-        cameras: features of all pictures, so that the guard looks at none.
-    """
-    return ReuseLimits(
-        max_age_s=math.inf,
-        max_reuses=10**9,
-        unguarded=frozenset(cameras),
-        allow_untrained=True,
-    )
-
-
-def periodic(reuse: float, cameras: Iterable[str]) -> Way:
-    """A prefix is computed so often that a share `reuse` of the inferences reuses one.
+def periodic(share: float, cameras: Iterable[str], phase: float) -> Way:
+    """A prefix is computed at a share of the inferences after the first; see `is_due`.
 
     As evenly as that goes; gate and guard have no say.
 
     Args:
-        reuse: in [0, 1).
+        share: in [0, 1].
         cameras: features of all pictures.
+        phase: in [0, 1).
     """
 
     def way(session: Session) -> Callable[[int], ReuseLimits]:
         session.threshold = -1.0
-        computed = 1 - reuse
-
-        def limits(n: int) -> ReuseLimits:
-            due = math.floor(n * computed + 1e-9) > math.floor((n - 1) * computed + 1e-9)
-            return NEVER if n == 0 or due else always(cameras)
-
-        return limits
+        always = ReuseLimits.always(cameras)
+        return lambda n: NEVER if is_due(n, share, phase) else always
 
     return way
 
@@ -86,7 +68,8 @@ def blocks(period: int, phase: int, cameras: Iterable[str]) -> Way:
 
     def way(session: Session) -> Callable[[int], ReuseLimits]:
         session.threshold = -1.0
-        return lambda n: NEVER if n == 0 or (n + phase) % period == 0 else always(cameras)
+        always = ReuseLimits.always(cameras)
+        return lambda n: NEVER if n == 0 or (n + phase) % period == 0 else always
 
     return way
 

@@ -15,10 +15,10 @@ from cls_vla_ros.evaluation.measures.replays import Step, chunks, full, replay
 from cls_vla_ros.inference import Observation, PolicyServer
 from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, difference
 from cls_vla_ros.policy.scene_gate import SceneGate
+from cls_vla_ros.policy.training.nuisances import draw_patches
 from cls_vla_ros.recordings.episodes import Episode, Event
 
-PATCH_SIDES = (0.15, 0.35)  # of the picture's, smallest and largest
-VISIBLE = 30.0  # mean difference of brightness, of 255, between a patch and what it covers
+PATCHED_SHARE = (0.01, 0.15)  # of the picture, that a patch changes
 DIMMED = 0.8  # what is left of the light
 PATCHED_FRAMES, DIMMED_FRAMES = "patched", "dimmed"
 
@@ -123,25 +123,20 @@ def _disturbed(observation: Observation, how: str, random: np.random.Generator) 
 
 
 def patched(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A picture with something in it that was not there: a piece of itself from elsewhere.
-
-    Where that would hardly be seen it is painted in one colour instead.
+    """A picture with something in it that was not there, as training pastes it.
 
     Args:
         image: (height, width, 3) uint8.
-        random: for place and size.
+        random: for kind, place and size.
     """
-    sides = random.uniform(*PATCH_SIDES, size=2) * image.shape[:2]
-    height, width = (max(1, int(side)) for side in sides)
-    row, from_row = random.integers(0, image.shape[0] - height + 1, size=2)
-    column, from_column = random.integers(0, image.shape[1] - width + 1, size=2)
-    out = image.copy()
-    covered = out[row : row + height, column : column + width]
-    piece = image[from_row : from_row + height, from_column : from_column + width]
-    if np.abs(piece.astype(float) - covered).mean() < VISIBLE:
-        piece = np.where(covered.mean((0, 1)) > 127, 40, 215).astype(np.uint8)
-    covered[:] = piece
-    return out
+    generator = torch.Generator().manual_seed(int(random.integers(2**31)))
+    picture = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    while True:
+        patch = draw_patches(picture, generator)
+        pasted = (patch.paste(picture)[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+        # A piece of wall before the wall is not seen; half the picture, anybody sees.
+        if PATCHED_SHARE[0] < (pasted != image).any(2).mean() < PATCHED_SHARE[1]:
+            return pasted
 
 
 def similarities(before: Tensor, now: Tensor, frames: int) -> np.ndarray:

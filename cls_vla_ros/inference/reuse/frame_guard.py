@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from cls_vla_ros.inference.picture_health import is_black
 from cls_vla_ros.inference.reuse.reasons import Reason
 
 SIDE = 64  # pixels of a thumbnail's side, at least
 PATCHES = 8  # in each direction
-BLACK_LEVEL = 4.0  # of 255: mean brightness below which a frame shows nothing
-SPARSE = 16  # every 16th row tells two different frames apart, as long as the camera has any noise
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,6 @@ def difference(now: Thumbnail, then: Thumbnail) -> float:
     return float(cv2.resize(changed, (PATCHES, PATCHES), interpolation=cv2.INTER_AREA).max())
 
 
-def is_frozen(now: np.ndarray, before: np.ndarray | None) -> bool:
-    """Whether a picture has the same bytes as the one before: a living camera's never has."""
-    return (
-        before is not None
-        and np.array_equal(now[::SPARSE], before[::SPARSE])
-        and np.array_equal(now, before)
-    )
-
-
 def look(
     now: dict[str, Thumbnail],
     then: dict[str, Thumbnail],
@@ -82,13 +72,13 @@ def look(
         now: by feature name.
         then: of the same cameras.
         threshold: `difference` above which a picture is another one.
-        frozen: the pictures that show a fault, see `is_frozen`.
+        frozen: the pictures that show a fault, see `picture_health.is_frozen`.
 
     Returns:
         REUSED if there is nothing against it, else what there is.
     """
     for name, thumbnail in now.items():
-        if thumbnail.mean < BLACK_LEVEL:
+        if is_black(thumbnail.mean):
             return Reason.FRAME_BLACK
         if name in frozen:
             return Reason.FRAME_FROZEN

@@ -1,5 +1,7 @@
 """When a cached prefix may be used again."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
@@ -39,3 +41,22 @@ class ReuseLimits:
         """
         found = {"max_age_s": config.cls_max_age_s, "max_reuses": config.cls_max_reuses}
         return cls(**{name: value for name, value in found.items() if value is not None})
+
+    @classmethod
+    def always(cls, cameras: Iterable[str]) -> "ReuseLimits":
+        """A prefix lives until the caller ends its life: no age, no guard.
+
+        The gate has no say either where the session's threshold is -1, which every cosine is
+        above.
+
+        Args:
+            cameras: features of all pictures, so that the guard looks at none.
+        """
+        return cls(
+            max_age_s=math.inf,
+            max_reuses=10**9,
+            guard_threshold=math.inf,
+            unguarded=frozenset(cameras),
+            guard_frozen=False,
+            allow_untrained=True,
+        )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NS = 10**9
+from cls_vla_ros.robot.stamps import NS
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ was good.
 """
 
 import threading
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from cls_vla_ros.inference import Observation
+from cls_vla_ros.inference.picture_health import look_at
 from cls_vla_ros.robot.joints import UnitMap, positions_by_name
 from cls_vla_ros.robot.observation.images import (
     check_compressed_image,
@@ -25,7 +25,6 @@ from cls_vla_ros.robot.stamps import NS
 
 CHECKS = {"raw": check_image, "compressed": check_compressed_image}
 DECODERS = {"raw": image_to_rgb, "compressed": compressed_image_to_rgb}
-SPARSE = 16  # of the rows of a picture, one in so many tells whether it is frozen or black
 
 
 class NotReadyError(Exception):
@@ -280,6 +279,6 @@ def _decode(
     except ValueError as error:
         return [(camera.settings.topic, str(error))]
     camera.stamp_ns = stamp_ns
-    sparse = np.ascontiguousarray(camera.picture[::SPARSE])
-    camera.health.usable(stamp_ns, checksum=zlib.crc32(sparse), mean=float(sparse.mean()))
+    checksum, mean = look_at(camera.picture)
+    camera.health.usable(stamp_ns, checksum=checksum, mean=mean)
     return []

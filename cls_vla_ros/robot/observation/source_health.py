@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-NS = 10**9
+from cls_vla_ros.inference.picture_health import is_black
+from cls_vla_ros.robot.stamps import NS
+
 RATE_WINDOW_S = 5.0
 CLOCKS_DIFFER_S = 60.0  # no source is late by that much: it is another clock
 CLOCKS_DIFFER = (
@@ -155,7 +157,7 @@ class SourceHealth:
                     f"{self.name} is frozen: the same bytes for {same_s:.2f} s; at most "
                     f"{limits.frozen_s:g} may be"
                 )
-            if self._mean < limits.black_level:
+            if is_black(self._mean, limits.black_level):
                 found.append(
                     f"{self.name} is black: its mean brightness is {self._mean:.1f} of 255; at "
                     f"least {limits.black_level:g} must be"

@@ -5,6 +5,7 @@ The table in the README is printed by `python -m cls_vla_ros.robot.parameters.pa
 
 from cls_vla_ros.engine import DTYPES, ENGINES
 from cls_vla_ros.inference import ReuseLimits
+from cls_vla_ros.inference.picture_health import BLACK_LEVEL
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
 from cls_vla_ros.robot.joints import UNITS
 from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS, PERCENT
@@ -113,7 +114,7 @@ SPECS = (
     ),
     Spec(
         "observation.black_level",
-        4.0,
+        BLACK_LEVEL,
         "mean brightness of a picture, of 255, below which it shows nothing",
         limits=(0.0, 255.0),
         live=True,

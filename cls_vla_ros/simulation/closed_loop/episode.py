@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from cls_vla_ros.evaluation.measures.timer import is_due
 from cls_vla_ros.inference import Observation, PolicyServer, ReuseLimits, load_policy
 from cls_vla_ros.simulation.bag import encode_jpeg
 from cls_vla_ros.simulation.events import (
@@ -29,12 +30,7 @@ OCCLUDED_FRAMES = (8, 20)
 USUAL_FRAMES = 30  # what the expert needs, where it fails
 PICTURES = {"observation.images.front": "front", "observation.images.wrist": "wrist"}
 UNGUARDED = frozenset({"observation.images.wrist"})  # it moves with the arm
-ALWAYS = ReuseLimits(
-    max_age_s=float("inf"),
-    max_reuses=10**9,
-    unguarded=frozenset(PICTURES),  # no frame guard
-    allow_untrained=True,
-)
+ALWAYS = ReuseLimits.always(PICTURES)
 
 
 @dataclass(frozen=True)
@@ -244,18 +240,6 @@ class Pilot:
             self._inferences, self._run.full_share, self._phase
         )
         return replace(ALWAYS, max_reuses=0) if is_full else ALWAYS
-
-
-def is_due(inference: int, share: float, phase: float) -> bool:
-    """Whether a periodic refresh computes its prefix.
-
-    Args:
-        inference: counted from 0, which always does.
-        share: of those after it that do, spread evenly; 0 to 1.
-        phase: where between two of them an episode begins, 0 to 1: drawn evenly, short episodes
-            have that share too.
-    """
-    return inference == 0 or int(inference * share + phase) > int((inference - 1) * share + phase)
 
 
 def as_the_node_sees(pictures: Pictures) -> dict[str, np.ndarray]:

@@ -10,6 +10,8 @@ from scipy.stats import binomtest
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
+from cls_vla_ros.evaluation.measures.timer import computed_share
+
 CONFIDENCE = 0.95
 LABELS = {"none": "undisturbed", "object": "object jumps", "occluder": "occluder comes and goes"}
 Episodes = list[dict]  # of `run_episode`
@@ -95,10 +97,8 @@ def full_share_of(gated: Episodes) -> float:
     Args:
         gated: the gate's episodes.
     """
-    after_first = sum(max(0, e["inferences"] - 1) for e in gated)
-    if not after_first:
-        return 1.0
-    return 1.0 - sum(e["reused"] for e in gated) / after_first
+    inferences, reused = (sum(e[name] for e in gated) for name in ("inferences", "reused"))
+    return computed_share(inferences, reused, len(gated))
 
 
 def make_summary(episodes: Episodes) -> dict[str, dict[str, dict]]:

@@ -166,16 +166,7 @@ def test_a_patch_is_seen_and_leaves_the_rest(shade):
     for _ in range(20):
         changed = (patched(image, random) != image).any(2)
         assert 0.01 < changed.mean() < 0.15
-        rows, columns = np.where(changed)
-        assert changed[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
+        for row in changed:  # a patch has no holes
+            (columns,) = np.where(row)
+            assert not len(columns) or row[columns.min() : columns.max() + 1].all()
     assert (image == shade).all()
-
-
-def test_the_configuration_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    file = tmp_path / "config.json"
-    file.write_text('{"type": "cls_smolvla"}')
-    monkeypatch.setattr(calibrate.os, "replace", lambda *_: 1 / 0)
-    found = calibrate.Found([], None, 0.1, 1)
-    with pytest.raises(ZeroDivisionError):
-        calibrate.write_config(file, found)
-    assert file.read_text() == '{"type": "cls_smolvla"}'

@@ -57,9 +57,9 @@ def test_a_deviation_is_in_standard_deviations_of_each_value():
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.5, 2 / 3, 0.75])
 def test_a_timer_reuses_the_share_that_it_is_told_evenly(server, observations, share):
-    flags = reused(replay(server, observations, periodic(share, CAMERAS), 0))
+    flags = reused(replay(server, observations, periodic(1 - share, CAMERAS, 0.5), 0))
     assert not flags[0]
-    assert abs(sum(flags) - share * 9) < 1
+    assert abs(sum(flags) - share * 8) < 1
     runs = "".join("r" if flag else "c" for flag in flags[1:]).split("c")
     assert max(map(len, runs)) <= np.ceil(share / (1 - share))
 

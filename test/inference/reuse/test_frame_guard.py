@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, difference, is_frozen, look
+from cls_vla_ros.inference.picture_health import is_frozen
+from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, difference, look
 from cls_vla_ros.inference.reuse.reasons import Reason
 
 

@@ -10,7 +10,6 @@ from cls_vla_ros.simulation.closed_loop.episode import (
     Run,
     Setup,
     as_the_node_sees,
-    is_due,
     server_of,
 )
 
@@ -21,18 +20,6 @@ def result(run: Run, **values) -> dict:
     made = {"inferences": 11, "reused": 5, "reasons": {}, "success": False, "steps": None}
     about = {n: getattr(run, n) for n in ("task", "seed", "disturbed", "rule", "full_share")}
     return about | made | values
-
-
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.2, 1 / 3, 0.55, 1.0])
-def test_a_periodic_refresh_is_as_frequent_as_asked_for_and_even(share):
-    due = [is_due(number, share, phase=0.3) for number in range(301)]
-    assert due[0]
-    assert sum(due[1:]) == pytest.approx(300 * share, abs=1)
-    gaps = np.diff(np.flatnonzero(due[1:]))
-    assert not len(gaps) or gaps.max() - gaps.min() <= 1
-    # In episodes of three inferences too, on average over where they begin.
-    short = [is_due(n, share, phase) for phase in np.linspace(0, 0.999, 1000) for n in (1, 2)]
-    assert np.mean(short) == pytest.approx(share, abs=0.005)
 
 
 def test_the_plan_has_every_rule_on_the_same_seeds():

@@ -1,0 +1,65 @@
+"""What a command loads that runs a policy over recordings: parameters, episodes, the policy."""
+
+import argparse
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from cls_vla_ros.inference import PolicyServer
+from cls_vla_ros.recordings.checks import check_head, check_provenance
+from cls_vla_ros.recordings.dataset_episodes import open_episodes
+from cls_vla_ros.recordings.episodes import Episode, Source
+from cls_vla_ros.robot.load_server import load_server
+from cls_vla_ros.robot.parameters.parameters import Parameters
+from cls_vla_ros.robot.parameters.params_file import parameters_of
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What there is to look at.
+
+    Attributes:
+        parameters: the node's.
+        episodes: the recordings, by these parameters.
+        server: with the policy.
+    """
+
+    parameters: Parameters
+    episodes: list[Episode]
+    server: PolicyServer
+
+
+def read_parameters(args: argparse.Namespace) -> Parameters:
+    """The node's parameters, with what the command line says instead of them.
+
+    Args:
+        args: with `add_policy_and_recordings`' arguments and allow_untrained.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it cannot be used.
+    """
+    overrides = {"policy.path": args.policy} if args.policy else {}
+    overrides |= {"gate.allow_untrained": True} if args.allow_untrained else {}
+    with parameters_of(args.params_file, overrides) as parameters:
+        return parameters
+
+
+def load(parameters: Parameters, args: argparse.Namespace, console: Console) -> Loaded:
+    """Open the episodes, then load the policy; refuse what would make figures worthless.
+
+    Args:
+        parameters: the node's.
+        args: as for `read_parameters`, with use_trained_on.
+        console: to say what is not as it should be.
+
+    Raises:
+        OSError: something is not there.
+        ValueError: it cannot be used, the head is untrained, or the policy saw the episodes.
+    """
+    source = Source(args.task, args.action_topic)
+    episodes = open_episodes(args.recordings, parameters, source)
+    server = load_server(parameters.read(), 0, console.print)
+    check_head(server.config, args.allow_untrained, console)
+    check_provenance(server.config, episodes, args.use_trained_on, console)
+    return Loaded(parameters, episodes, server)
