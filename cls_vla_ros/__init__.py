@@ -1,10 +1,15 @@
 """Run a CLS-gated SmolVLA on a robot that speaks ROS 2.
 
-Three rooms, and calls point downward only:
+Each folder is a room, and imports only rooms that stand before it here:
 
-- `node`: topics, services and parameters; the only room that imports rclpy
-- `inference`: the runtime around the policy; no ROS
-- `policy`: the model, a lerobot plugin; no ROS
+- `console`: what all commands share
+- `policy`: the model and the gate, a lerobot plugin
+- `engine`: the inference, with static shapes
+- `inference`: PolicyServer, the runtime around it
+- `robot`: the contract with a robot
+- `recordings`, `evaluation`, `simulation`: what is learned, judged and tried without a robot
+- `node`: the lifecycle node
+- `benchmark`, `endurance`, `demo`: the whole, measured, tormented and shown
 
-`tools` holds the commands, which may use all three.
+ROS is imported in `node`, `endurance` and `demo` alone.
 """

@@ -1,0 +1,1 @@
+"""What all commands share: arguments, progress bars, the machine, where the data lies."""

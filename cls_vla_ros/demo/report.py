@@ -12,7 +12,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from cls_vla_ros.console.machine import describe_machine
+from cls_vla_ros.evaluation.measures.matching import Look, match
 from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.recordings.episodes import Event
 from cls_vla_ros.robot.stamps import to_ns
 
 UNTRAINED = (
@@ -76,26 +78,22 @@ class Seen:
 
 
 def seen_by_the_gate(recorded: Recorded) -> Seen:
-    """Compare what the gate said with the labels.
-
-    Only the first full inference that shows a change can see it: for those after, the change is
-    in the prediction.
-    """
-    changes = [event for event in recorded.events if event["scene_change"]]
+    """Compare what the gate said with the labels."""
+    changes = [
+        Event(recorded.seconds(event["stamp_ns"]), event["kind"], True)
+        for event in recorded.events
+        if event["scene_change"]
+    ]
+    looks = [
+        Look(recorded.time_of(message), message.scene_changed)
+        for message in recorded.scene_changes
+        if message.evaluated
+    ]
+    shown, false_alarms = match(looks, changes, began_s=-math.inf)
     delays: dict[tuple[str, float], float | None] = {
-        (event["kind"], recorded.seconds(event["stamp_ns"])): None for event in changes
+        (event.kind, event.stamp_s): None for event in changes
     }
-    false_alarms, computed_s = [], -math.inf
-    for message in recorded.scene_changes:
-        if not message.evaluated:
-            continue
-        now_s = recorded.time_of(message)
-        since = [key for key in delays if computed_s < key[1] <= now_s]
-        if message.scene_changed:
-            delays |= {key: now_s - key[1] for key in since}
-            if not since:
-                false_alarms.append(now_s)
-        computed_s = now_s
+    delays |= {(s.event.kind, s.event.stamp_s): s.delay_s for s in shown if s.caught}
     return Seen(delays, false_alarms)
 
 

@@ -1,0 +1,1 @@
+"""How well the gate knows, and what reuse costs, on recorded episodes."""

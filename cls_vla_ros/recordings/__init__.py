@@ -1,0 +1,1 @@
+"""Bags and LeRobotDatasets as what the node sees."""

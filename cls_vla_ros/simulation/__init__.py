@@ -1,0 +1,1 @@
+"""Meta-World: record its experts, train on them. Needs the simulator."""

@@ -7,7 +7,6 @@ leaves nothing.
 """
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -15,23 +14,8 @@ from rich.console import Console
 
 from cls_vla_ros.simulation.processes import run_all
 from cls_vla_ros.simulation.recording import HowToRecord, bag_name, is_recorded, record_episode
+from cls_vla_ros.simulation.seeds import parse_seeds
 from cls_vla_ros.simulation.tasks import SHADOW_PIXELS, TASKS
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Seeds from "7" or "0:40" (40 not among them).
-
-    Raises:
-        argparse.ArgumentTypeError: neither of them, or none at all.
-    """
-    match = re.fullmatch(r"(\d+)(?::(\d+))?", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"seeds are 7 or 0:40, got {text!r}")
-    first = int(match[1])
-    seeds = list(range(first, int(match[2]) if match[2] else first + 1))
-    if not seeds:
-        raise argparse.ArgumentTypeError(f"{text} has no seeds: the first must be below the end")
-    return seeds
 
 
 def parse_args(args: list[str] | None = None) -> argparse.Namespace:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cls_vla_ros.simulation.processes import run_all
-from cls_vla_ros.simulation.record_sim import parse_args, parse_seeds
+from cls_vla_ros.simulation.record_sim import parse_args
+from cls_vla_ros.simulation.seeds import parse_seeds
 
 INTERRUPTED = """
 import signal, sys, time

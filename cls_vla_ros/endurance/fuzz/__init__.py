@@ -1,0 +1,1 @@
+"""Malformed messages, into the code that takes messages and into the node."""

@@ -1,0 +1,1 @@
+"""The buffers of an inference: their layout, and one set for each batch size."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cls_vla_ros.evaluation.measures.detection import group_of
+from cls_vla_ros.evaluation.measures.matching import Look, match
 from cls_vla_ros.evaluation.measures.replays import Step
 from cls_vla_ros.inference import Reason
 from cls_vla_ros.recordings.episodes import Event, events_between
@@ -78,16 +79,12 @@ def played(steps: Sequence[Step], deviation: np.ndarray, events: Sequence[Event]
     changes = [event for event in events if event.scene_change]
     ages_s = np.array([step.inference.cache_age_s for step in steps])
     step_s = np.diff([step.stamp_s for step in steps]).min()
-    catches, false_alarms = [], 0
-    computed_s = steps[0].stamp_s
-    for step in steps[1:]:
-        if step.inference.prefix_reused:
-            continue
-        since = events_between(changes, computed_s, step.stamp_s)
-        spoke = spoke_up(step)
-        catches += [Catch(group_of(e.kind), spoke, step.stamp_s - e.stamp_s) for e in since]
-        false_alarms += spoke and not since
-        computed_s = step.stamp_s
+    looks = [
+        Look(step.stamp_s, spoke_up(step))
+        for step in steps[1:]
+        if not step.inference.prefix_reused
+    ]
+    shown, false_alarms = match(looks, events, began_s=steps[0].stamp_s)
     return Played(
         np.array([step.inference.prefix_reused for step in steps]),
         np.round(np.round(ages_s / step_s) * step_s, 4),
@@ -95,8 +92,8 @@ def played(steps: Sequence[Step], deviation: np.ndarray, events: Sequence[Event]
         np.array(
             [bool(events_between(changes, s.stamp_s - AFTER_CHANGE_S, s.stamp_s)) for s in steps]
         ),
-        catches,
-        false_alarms,
+        [Catch(group_of(s.event.kind), s.caught, s.delay_s) for s in shown],
+        len(false_alarms),
         steps[-1].stamp_s - steps[0].stamp_s,
     )
 

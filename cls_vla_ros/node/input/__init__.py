@@ -1,0 +1,1 @@
+"""Messages in: read, and stored or refused."""

@@ -1,0 +1,1 @@
+"""Messages out: checked, played by time, published."""

@@ -1,0 +1,1 @@
+"""A checkpoint's files: loading, processors, what calibration writes, random ones."""

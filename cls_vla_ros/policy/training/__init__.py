@@ -1,0 +1,1 @@
+"""How the CLS head is trained: pairs of frames, nuisances, objective, provenance."""

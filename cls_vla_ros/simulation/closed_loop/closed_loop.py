@@ -38,7 +38,7 @@ from cls_vla_ros.simulation.closed_loop.episode import (
 )
 from cls_vla_ros.simulation.closed_loop.report import draw, full_share_of, make_summary, make_table
 from cls_vla_ros.simulation.processes import run_all
-from cls_vla_ros.simulation.record_sim import parse_seeds
+from cls_vla_ros.simulation.seeds import parse_seeds
 from cls_vla_ros.simulation.tasks import TASKS
 
 UNTRAINED_TASK = "faucet-open-v3"
