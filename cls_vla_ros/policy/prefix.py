@@ -1,4 +1,18 @@
-"""The computed prefix of one observation: what a cache keeps."""
+"""The computed prefix of one observation: what the guide's call forms keep.
+
+The node keeps the engine's EncodedPrefix instead, and never comes here. That the policy has a
+cached path of its own, beside the engine's, has three reasons:
+
+- the policy is what lerobot trains, saves and compares: it must give stock SmolVLA's actions bit
+  for bit, in any dtype, for batches of any size, on any device, by the modules that are trained.
+  The engine reorders the arithmetic (QKV in one product, norms' scales in the matrices behind
+  them), holds a copy of the weights, twice the memory, that would be stale after each training
+  step, and has no gradients;
+- the engine is built out of a policy, so that the policy cannot call it without a circle;
+- it is the independent computation against which the engine's tests hold the engine's.
+
+What it costs is this file, `refresh_state` and the guide's arguments in predict_action_chunk.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

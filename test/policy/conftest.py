@@ -2,21 +2,12 @@
 
 import pytest
 import torch
+from fixtures.policies import ACTION_DIM, CAMERAS, STATE_DIM
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
 from cls_vla_ros.policy import CLSSmolVLAConfig, CLSSmolVLAPolicy
-from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config, write_vlm
-
-CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
-STATE_DIM, ACTION_DIM = 5, 4
-
-
-@pytest.fixture(scope="session")
-def vlm(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("vlm")
-    write_vlm(directory)
-    return directory
+from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config
 
 
 @pytest.fixture
