@@ -11,7 +11,8 @@ from cls_vla_ros.engine import EncodedPrefix, Guide, Sample
 from cls_vla_ros.inference.observation import Observation
 from cls_vla_ros.inference.reuse.prefix_cache import PrefixCache
 from cls_vla_ros.inference.reuse.reasons import Reason
-from cls_vla_ros.inference.session import Seen, Session
+from cls_vla_ros.inference.seen import Seen
+from cls_vla_ros.inference.session import Session
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Job:
         observation: what was seen.
         episode: the episode it began in.
         seen: what the rules of reuse look at.
+        motion: how far the robot has moved since the newest cached prefix; NaN without one.
         entry: the cached prefix to use, if one may be.
         reason: why that one, or why none.
         sample: the observation, preprocessed.
@@ -36,6 +38,7 @@ class Job:
     observation: Observation
     episode: int
     seen: Seen
+    motion: float
     entry: PrefixCache | None
     reason: Reason
     sample: Sample

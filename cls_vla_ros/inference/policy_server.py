@@ -16,9 +16,10 @@ from cls_vla_ros.inference.job import Job, discard_used_prefixes
 from cls_vla_ros.inference.observation import Observation, check_observation
 from cls_vla_ros.inference.preprocessing import Preprocessor
 from cls_vla_ros.inference.result import Inference
-from cls_vla_ros.inference.reuse.frame_guard import Thumbnail
+from cls_vla_ros.inference.reuse.motion import state_std
 from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
-from cls_vla_ros.inference.session import Seen, Session
+from cls_vla_ros.inference.seen import Seen
+from cls_vla_ros.inference.session import Session
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 DEFAULT = "default"
@@ -62,6 +63,8 @@ class PolicyServer:
         self.config = policy.config
         self.preprocess = Preprocessor(preprocessor, policy.config)
         self._postprocessor = postprocessor
+        feature = policy.config.robot_state_feature
+        self._state_std = state_std(preprocessor, feature.shape[0] if feature else 0)
         self.engine = make_engine(policy, engine, dtype, self.preprocess.max_tokens, kernels)
         self._noise = torch.Generator()  # on the CPU, so that a seed means the same everywhere
         self._first_episode = episode
@@ -82,6 +85,8 @@ class PolicyServer:
                     has_gate=config.use_cls_head,
                     is_trained=config.cls_head_trained,
                     by_interval=config.cls_thresholds,
+                    state_std=self._state_std,
+                    min_spread=config.cls_min_spread,
                 )
                 session.limits = ReuseLimits.of_checkpoint(config)
                 self._sessions[name] = session
@@ -204,18 +209,9 @@ class PolicyServer:
         handover: Handover | None = None,
     ) -> Job:
         episode = session.episode if episode is None else episode
-        guarded = {
-            name: image
-            for name, image in observation.images.items()
-            if session.may_reuse and name not in session.limits.unguarded
-        }
-        seen = Seen(
-            observation.stamp_s,
-            observation.task,
-            frozenset(observation.images),
-            guarded,
-            {name: Thumbnail.of(image) for name, image in guarded.items()},
-        )
+        unguarded = session.limits.unguarded if session.may_reuse else observation.images
+        seen = Seen.of(observation, observation.images.keys() - unguarded)
+        motion = session.motion(seen)
         entry, reason = session.choose(seen, episode)
         if self._processors_know != (session, episode):
             self.preprocess.reset()
@@ -225,7 +221,7 @@ class PolicyServer:
         guide = None
         if not self.preprocess.remembers_state:
             guide = session.guide(observation.stamp_s, handover)
-        return Job(session, observation, episode, seen, entry, reason, sample, guide)
+        return Job(session, observation, episode, seen, motion, entry, reason, sample, guide)
 
     def _run(self, jobs: list[Job]) -> None:
         """Prefix or state refresh of each, then the denoising of all in one."""
@@ -280,6 +276,7 @@ class PolicyServer:
             reason=job.reason,
             cache_length=session.cache_length,
             cache_age_s=job.seen.stamp_s - entry.stamp_s if entry else 0.0,
+            motion=job.motion,
             consecutive_reuses=session.consecutive_reuses,
             hit_rate=statistics.hit_rate,
             reuse_rate=statistics.reuse_rate,

@@ -26,6 +26,8 @@ class Inference:
         reason: REUSED, or why the prefix was computed.
         cache_length: prefixes in the cache queue now.
         cache_age_s: age of the prefix that was used; 0 if it was computed.
+        motion: how far the robot has moved since the newest cached prefix, whether it was used or
+            not, see `motion_of`; NaN without one.
         consecutive_reuses: inferences in a row that used a cached prefix, this one included.
         hit_rate: share of the last 100 evaluations of the episode that said should_cache; NaN if
             there was none.
@@ -43,6 +45,7 @@ class Inference:
     reason: Reason
     cache_length: int
     cache_age_s: float
+    motion: float
     consecutive_reuses: int
     hit_rate: float
     reuse_rate: float

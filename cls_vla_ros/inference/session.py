@@ -1,8 +1,8 @@
 """One robot's episode: CLS history, cached prefixes, statistics, and the rules of reuse."""
 
+import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,31 +10,16 @@ from cls_vla_ros.engine import EncodedPrefix, Guide
 from cls_vla_ros.inference.handover import Chunk, Handover
 from cls_vla_ros.inference.picture_health import is_frozen
 from cls_vla_ros.inference.reuse.adaptive_threshold import AdaptiveThreshold
-from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, look
+from cls_vla_ros.inference.reuse.frame_guard import look
+from cls_vla_ros.inference.reuse.gate_sight import GateSight
+from cls_vla_ros.inference.reuse.motion import motion_of
+from cls_vla_ros.inference.reuse.period import Period
 from cls_vla_ros.inference.reuse.prefix_cache import PrefixCache, PrefixCacheQueue
 from cls_vla_ros.inference.reuse.reasons import Reason
 from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
+from cls_vla_ros.inference.seen import Seen
 from cls_vla_ros.inference.statistics import Statistics
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the rules look at in an observation.
-
-    Attributes:
-        stamp_s: when it was taken.
-        task: the instruction.
-        cameras: all pictures in it, by feature name.
-        pictures: those that the frame guard looks at, (height, width, 3) uint8.
-        thumbnails: of these.
-    """
-
-    stamp_s: float
-    task: str
-    cameras: frozenset[str]
-    pictures: dict[str, np.ndarray]
-    thumbnails: dict[str, Thumbnail]
 
 
 class Session:
@@ -48,6 +33,8 @@ class Session:
         has_gate: bool,
         is_trained: bool,
         by_interval: Sequence[Sequence[float]] = (),
+        state_std: np.ndarray | float = 1.0,
+        min_spread: float | None = None,
     ) -> None:
         """Start an episode without history.
 
@@ -57,19 +44,25 @@ class Session:
             has_gate: whether the policy has a CLS head.
             is_trained: whether that was trained.
             by_interval: thresholds by the time since the previous full inference, see `SceneGate`.
+            state_std: what one is for each value of the state, see `motion_of`.
+            min_spread: of the similarity, see `GateSight`.
         """
         self.limits = ReuseLimits()
         self.total = Statistics()
         self._lock = threading.Lock()
         self._gate = SceneGate(threshold, by_interval)
         self._adaptive = AdaptiveThreshold()
+        self._sight = GateSight(min_spread)
+        self._period = Period()
+        self._state_std = state_std
         self._has_gate, self._is_trained = has_gate, is_trained
         self._begin(episode)
 
     def _begin(self, episode: int) -> None:
         self._episode = episode
         self._gate.reset()
-        self._computed_s: float | None = None  # stamp of the observation that is the history
+        self._computed: Seen | None = None  # the observation that is the history
+        self._period.reset()
         self._queue = PrefixCacheQueue()
         self._why_empty = Reason.NO_HISTORY
         self._in_a_row = 0
@@ -107,9 +100,11 @@ class Session:
     @property
     def may_reuse(self) -> bool:
         """Whether its gate can open at all."""
-        limits = self.limits
-        can_open = self._is_trained or limits.allow_untrained
-        return self._has_gate and limits.enabled and can_open
+        return self._has_gate and self.limits.enabled and self._can_open
+
+    @property
+    def _can_open(self) -> bool:
+        return self._is_trained or self.limits.allow_untrained
 
     @property
     def cache_length(self) -> int:
@@ -131,6 +126,20 @@ class Session:
             self._begin(self._episode + 1)
             return self._episode, ended
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether the gate's similarity has stopped to vary; then nothing is reused."""
+        return self._sight.is_blind
+
+    def motion(self, seen: Seen) -> float:
+        """How far the robot has moved since the newest cached prefix; NaN without one."""
+        with self._lock:
+            entry = self._queue.newest
+            return math.nan if entry is None else self._motion(entry, seen)
+
+    def _motion(self, entry: PrefixCache, seen: Seen) -> float:
+        return motion_of(entry.state, seen.state, self._state_std)
+
     def choose(self, seen: Seen, episode: int) -> tuple[PrefixCache | None, Reason]:
         """The cached prefix to use, or None and why not.
 
@@ -139,6 +148,7 @@ class Session:
         with self._lock:
             if episode != self._episode:
                 return None, Reason.NO_HISTORY
+            self._period.add(seen.stamp_s)
             if (useless := self._why_useless(seen)) is not None:
                 self._empty(useless)
             reason = self._why_not(seen)
@@ -163,14 +173,19 @@ class Session:
             return Reason.REUSE_OFF
         if entry is None and self._why_empty is Reason.NO_HISTORY:
             return Reason.NO_HISTORY
-        if not (self._is_trained or limits.allow_untrained):
+        if not self._can_open:
             return Reason.GATE_UNTRAINED
         if entry is None:
             return self._why_empty
-        if seen.stamp_s - entry.stamp_s > limits.max_age_s:
+        if self._sight.is_blind:
+            return Reason.GATE_BLIND
+        age_s = seen.stamp_s - entry.stamp_s
+        if age_s > limits.max_age_s + self._period.tolerance_s(limits.max_age_s):
             return Reason.PREFIX_TOO_OLD
         if self._in_a_row >= limits.max_reuses:
             return Reason.MAX_REUSES
+        if self._motion(entry, seen) > limits.max_motion:
+            return Reason.MOTION
         frozen = {
             name
             for name, picture in seen.pictures.items()
@@ -233,8 +248,10 @@ class Session:
                 if is_present:
                     self._count(reason)
                 return None
-            before_s = self._computed_s
-            interval_s = None if before_s is None else seen.stamp_s - before_s
+            before = self._computed
+            if before is not None and before.task != seen.task:
+                self._gate.reset()  # it predicted what another task would show
+            interval_s = None if before is None else seen.stamp_s - before.stamp_s
             decision = self._gate.evaluate(prefix.obs_cls_out, interval_s)
             if is_present:
                 self._keep(prefix, seen, decision)
@@ -243,16 +260,22 @@ class Session:
 
     def _keep(self, prefix: EncodedPrefix, seen: Seen, decision: GateDecision) -> None:
         self._gate.commit(prefix.obs_cls_out)
-        self._computed_s = seen.stamp_s
+        self._computed = seen
+        self._sight.add(decision)
         self._last_decision = decision
         self._in_a_row = 0
         for statistics in (self.statistics, self.total):
             statistics.add_decision(decision.should_cache)
-        if decision.should_cache:
-            entry = PrefixCache(prefix, seen.stamp_s, seen.task, seen.thumbnails, seen.cameras)
-            self._queue.push(entry)
-        else:
+        if not decision.should_cache:
             self._empty(Reason.SCENE_CHANGED)
+        elif self.may_reuse:
+            self._queue.push(
+                PrefixCache(
+                    prefix, seen.stamp_s, seen.task, seen.thumbnails, seen.cameras, seen.state
+                )
+            )
+        else:  # nobody could use it, and the guard has no pictures of it
+            self._empty(Reason.REUSE_OFF if self._can_open else Reason.GATE_UNTRAINED)
         if self.limits.adaptive and decision.has_history:
             self._gate.shift_to(self._adaptive.adjust(decision.should_cache, self._gate.threshold))
 

@@ -52,6 +52,12 @@ class CLSSmolVLAConfig(SmolVLAConfig):
         cls_max_age_s: how old a reused prefix may be, in seconds, likewise; None: the runtime's
             default.
         cls_max_reuses: how often in a row one may be reused, likewise.
+        cls_max_motion: how far the robot may have moved since a reused prefix was computed: the
+            norm of the change of observation.state, each value in standard deviations of the
+            dataset. Likewise; None: as far as it likes.
+        cls_min_spread: how little the similarity varies where the gate still sees: the smallest
+            standard deviation of 20 consecutive evaluations that `calibrate` saw. A gate that
+            varies by less than half of it is blind; None: not looked at.
         cls_episodes_trained_on: `provenance.fingerprint` of each episode that the CLS head was
             trained on, so that nobody calibrates or judges on them unawares. Training sets it.
     """
@@ -64,6 +70,8 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     cls_thresholds: list[list[float]] = field(default_factory=list)
     cls_max_age_s: float | None = None
     cls_max_reuses: int | None = None
+    cls_max_motion: float | None = None
+    cls_min_spread: float | None = None
     cls_adapter_width: int = 0
     cls_objective: str = "infonce_2x2"
     cls_loss_weight: float = 1.0
@@ -95,7 +103,7 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             parse_rows(self.cls_thresholds)
         except ValueError as error:
             raise ValueError(f"cls_thresholds: {error}") from error
-        for name in ("cls_max_age_s", "cls_max_reuses"):
+        for name in ("cls_max_age_s", "cls_max_reuses", "cls_max_motion", "cls_min_spread"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be at least 0, or null; got {value}")

@@ -25,11 +25,11 @@ def picture(seed: int) -> np.ndarray:
     return random.integers(100, 110, (64, 64, 3), dtype=np.uint8)
 
 
-def seen(stamp_s=0.0, task="open", cameras=CAMERAS, pictures=None) -> Seen:
+def seen(stamp_s=0.0, task="open", cameras=CAMERAS, pictures=None, state=(0.0, 0.0)) -> Seen:
     if pictures is None:
         pictures = {"a": picture(1 + int(abs(stamp_s) * 1e6))}
     thumbnails = {name: Thumbnail.of(image) for name, image in pictures.items()}
-    return Seen(stamp_s, task, cameras, pictures, thumbnails)
+    return Seen(stamp_s, task, cameras, pictures, thumbnails, np.array(state))
 
 
 def prefix(angle: float = 0.0) -> EncodedPrefix:
@@ -67,10 +67,87 @@ def test_a_camera_that_freezes_is_seen_within_one_frame():
 
 @pytest.mark.parametrize("change", [{"task": "close"}, {"cameras": frozenset({"a"})}])
 def test_a_change_empties_the_queue_whatever_else_forbids_the_reuse(change):
+    session = make_session()
+    compute(session)
+    session.limits = ReuseLimits(enabled=False)
+    assert session.choose(seen(0.1, **change), 0) == (None, Reason.REUSE_OFF)
+    assert session.cache_length == 0
+
+
+def test_prefixes_that_nobody_can_use_are_not_kept():
     session = Session(-1.0, 0, has_gate=True, is_trained=False)
     compute(session)
-    assert session.choose(seen(0.1, **change), 0) == (None, Reason.GATE_UNTRAINED)
     assert session.cache_length == 0
+    assert choose(session, seen(0.1)) is Reason.GATE_UNTRAINED
+    session = make_session(enabled=False)
+    compute(session)
+    assert session.cache_length == 0
+    session.limits = ReuseLimits()
+    assert choose(session, seen(0.1)) is Reason.REUSE_OFF  # when that one was computed
+    compute(session, seen(0.1))
+    assert choose(session, seen(0.2)) is Reason.REUSED
+
+
+def test_another_instruction_is_no_scene_change():
+    session = make_session()
+    compute(session)
+    decision = compute(session, seen(0.1, task="close"), angle=math.pi)
+    assert not decision.has_history
+    assert not decision.scene_changed
+    assert compute(session, seen(0.2, task="close"), angle=math.pi).scene_changed
+
+
+def test_a_state_counts_in_its_standard_deviations():
+    session = Session(0.5, 0, has_gate=True, is_trained=True, state_std=np.array([0.1, 10.0]))
+    session.limits = ReuseLimits(max_motion=5.1)
+    assert math.isnan(session.motion(seen()))
+    compute(session)
+    there = seen(0.1, state=(0.3, 40.0))
+    assert session.motion(there) == pytest.approx(5.0)
+    assert choose(session, there) is Reason.REUSED
+    assert choose(session, seen(0.2, state=(0.4, 40.0))) is Reason.MOTION
+
+
+@pytest.mark.parametrize(("period_s", "frames"), [(0.0375, 4), (0.075, 2), (0.15, 1), (0.1, 1)])
+def test_the_largest_age_is_not_missed_by_rounding(period_s, frames):
+    """0.15 s is four frames of 37.5 ms, whatever the stamps' last digits are."""
+    random = np.random.default_rng(0)
+    session = make_session(max_age_s=0.15, max_reuses=100)
+    reused = []
+    for number in range(200):
+        now = seen(1.7e9 + number * period_s + random.uniform(-0.002, 0.002))
+        entry, reason = session.choose(now, 0)
+        reused.append(entry is not None)
+        if entry is None:
+            compute(session, now, reason=reason)
+        else:
+            session.reused(entry, 0)
+    assert sum(reused) == 200 * frames // (frames + 1)
+
+
+def test_a_largest_age_of_zero_reuses_nothing():
+    session = make_session(max_age_s=0.0)
+    compute(session)
+    assert choose(session, seen(0.01)) is Reason.PREFIX_TOO_OLD
+    assert choose(session, seen(0.02)) is Reason.PREFIX_TOO_OLD
+
+
+def test_a_gate_that_has_stopped_to_vary_is_blind_until_it_varies_again():
+    session = Session(0.5, 0, has_gate=True, is_trained=True, min_spread=0.01)
+    for number in range(20):  # the first of them has no history
+        assert not session.is_blind
+        compute(session, seen(number / 10), angle=0.1)
+        assert choose(session, seen(number / 10 + 0.05)) is Reason.REUSED
+    compute(session, seen(3.0), angle=0.1)
+    assert session.is_blind
+    assert choose(session, seen(3.05)) is Reason.GATE_BLIND
+    session.reset()  # the light is still what it was
+    compute(session, seen(4.0), angle=0.1)
+    assert choose(session, seen(4.05)) is Reason.GATE_BLIND
+    for number in range(4):
+        compute(session, seen(5.0 + number / 10), angle=0.5)
+    assert not session.is_blind
+    assert choose(session, seen(5.4)) is Reason.REUSED
 
 
 def test_an_untrained_gate_says_so_also_after_what_it_takes_for_a_scene_change():
@@ -98,6 +175,8 @@ def test_a_prefix_is_reused_while_nothing_is_against_it():
         ({"max_reuses": 0}, seen(0.1), Reason.MAX_REUSES),
         ({}, seen(-0.1), Reason.CLOCK_JUMPED),
         ({"guard_threshold": 0.0}, seen(0.1), Reason.FRAME_DIFFERENT),
+        ({"max_motion": 0.49}, seen(0.1, state=(0.3, 0.4)), Reason.MOTION),
+        ({"max_motion": 0.51}, seen(0.1, state=(0.3, 0.4)), Reason.REUSED),
     ],
 )
 def test_each_rule_refuses_with_its_reason(limits, now, reason):
@@ -126,6 +205,7 @@ def test_an_untrained_gate_stays_closed_unless_allowed():
     compute(session)
     assert choose(session, seen(0.1)) is Reason.GATE_UNTRAINED
     session.limits = ReuseLimits(allow_untrained=True)
+    compute(session, seen(0.1))
     assert choose(session, seen(0.2)) is Reason.REUSED
 
 
@@ -253,23 +333,28 @@ class SessionMachine(RuleBasedStateMachine):
         self.task, self.cameras = "open", CAMERAS
         self.made_for: dict[int, tuple] = {}  # what each prefix was computed for
         self.kept = []  # so that no id is given twice
-        self.has_history = [False, False]
+        self.history = [None, None]  # the task of it
+        self.position = 0.0
 
     @rule(
         robot=st.integers(0, 1),
         angle=st.sampled_from([0.0, 0.5, 2.0]),
         step_s=st.floats(0.01, 0.6),
+        moves=st.floats(-1, 1),
         fails=st.booleans(),
     )
-    def infer(self, robot, angle, step_s, fails):
+    def infer(self, robot, angle, step_s, moves, fails):
         session = self.sessions[robot]
         self.time_s += step_s
-        now = seen(self.time_s, self.task, self.cameras)
+        self.position = min(max(self.position + moves, -3.0), 3.0)
+        now = seen(self.time_s, self.task, self.cameras, state=(self.position, 0.0))
         belongs = (robot, self.task, self.cameras, session.episode)
         entry, reason = session.choose(now, session.episode)
         if entry is not None:
             assert self.made_for[id(entry.prefix)] == belongs
-            assert 0 <= self.time_s - entry.stamp_s <= session.limits.max_age_s
+            assert 0 <= self.time_s - entry.stamp_s <= 1.1 * session.limits.max_age_s
+            assert abs(self.position - entry.state[0]) <= session.limits.max_motion
+            assert session.limits.enabled
             assert session.consecutive_reuses < session.limits.max_reuses
             if fails:
                 session.failed(session.episode)
@@ -284,17 +369,17 @@ class SessionMachine(RuleBasedStateMachine):
         self.kept.append(made)
         self.made_for[id(made)] = belongs
         decision = session.computed(made, now, reason, session.episode)
-        assert decision.has_history == self.has_history[robot]
+        assert decision.has_history == (self.history[robot] == self.task)
         if decision.has_history:
             assert decision.similarity == pytest.approx(math.cos(angle), abs=1e-6)
         if decision.scene_changed:
             assert session.cache_length == 0
-        self.has_history[robot] = True
+        self.history[robot] = self.task
 
     @rule(robot=st.integers(0, 1))
     def reset(self, robot):
         self.sessions[robot].reset()
-        self.has_history[robot] = False
+        self.history[robot] = None
         assert self.sessions[robot].cache_length == 0
 
     @rule(task=st.sampled_from(["open", "close"]))
@@ -309,10 +394,15 @@ class SessionMachine(RuleBasedStateMachine):
     def jump(self, jump_s):
         self.time_s += jump_s
 
-    @rule(max_age_s=st.floats(0, 2), max_reuses=st.integers(0, 4))
-    def limit(self, max_age_s, max_reuses):
+    @rule(
+        max_age_s=st.floats(0, 2),
+        max_reuses=st.integers(0, 4),
+        max_motion=st.floats(0, 2),
+        enabled=st.booleans(),
+    )
+    def limit(self, **limits):
         for session in self.sessions:
-            session.limits = replace(session.limits, max_age_s=max_age_s, max_reuses=max_reuses)
+            session.limits = replace(session.limits, **limits)
 
     @invariant()
     def bounded(self):
@@ -325,7 +415,8 @@ TestSessionMachine.settings = settings(max_examples=60, stateful_step_count=30, 
 
 def test_the_queue_pushes_the_oldest_out():
     queue = PrefixCacheQueue()
-    entries = [PrefixCache(prefix(), float(i), "", {}, CAMERAS) for i in range(12)]
+    nowhere = np.zeros(2)
+    entries = [PrefixCache(prefix(), float(i), "", {}, CAMERAS, nowhere) for i in range(12)]
     for entry in entries:
         queue.push(entry)
     assert len(queue) == MAX_ENTRIES

@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
+
 from cls_vla_ros.engine import EncodedPrefix
 from cls_vla_ros.inference.reuse.frame_guard import Thumbnail
 
@@ -19,6 +21,7 @@ class PrefixCache:
         task: the instruction in it.
         thumbnails: of the pictures in it, by feature name: those that the frame guard looks at.
         cameras: all pictures in it, by feature name.
+        state: (S,) the robot's, in the policy's units.
         reuses: how often it was used again.
     """
 
@@ -27,11 +30,17 @@ class PrefixCache:
     task: str
     thumbnails: dict[str, Thumbnail]
     cameras: frozenset[str]
+    state: np.ndarray
     reuses: int = 0
 
 
 class PrefixCacheQueue:
-    """At most ten entries; a further one pushes the oldest out. Its owner locks."""
+    """At most ten entries; a further one pushes the oldest out. Its owner locks.
+
+    Ten is the guide's number. Only the newest is ever reused: of the same scene the newest is the
+    nearest to what is seen now in time, and hardly ever is an older one nearer in motion and still
+    young enough. The others say how long the scene has been as predicted (`cache_length`).
+    """
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         """Start empty.

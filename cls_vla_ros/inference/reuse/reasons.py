@@ -21,3 +21,5 @@ class Reason(IntEnum):
     FRAME_BLACK = 12
     FRAME_FROZEN = 13
     PREVIOUS_ERROR = 14  # the inference that used the cached prefix raised
+    MOTION = 15  # the robot has moved too far since the prefix
+    GATE_BLIND = 16  # the similarity has stopped to vary

@@ -15,6 +15,8 @@ class ReuseLimits:
         enabled: whether at all.
         max_age_s: how old a prefix may be, in seconds of ROS time.
         max_reuses: how often in a row; then the prefix is computed, and the gate looks again.
+        max_motion: how far the robot may have moved since, see `motion_of`; infinity: as far as it
+            likes.
         guard_threshold: difference of a picture above which the frame guard refuses.
         unguarded: pictures that the frame guard leaves out, by feature name: those of cameras that
             move with the arm, whose pictures always change.
@@ -26,6 +28,7 @@ class ReuseLimits:
     enabled: bool = True
     max_age_s: float = 1.0
     max_reuses: int = 4
+    max_motion: float = math.inf
     guard_threshold: float = 0.25
     unguarded: frozenset[str] = frozenset()
     guard_frozen: bool = True
@@ -34,12 +37,16 @@ class ReuseLimits:
 
     @classmethod
     def of_checkpoint(cls, config: CLSSmolVLAConfig) -> "ReuseLimits":
-        """The defaults, with the age and the number of reuses that calibration found, if it did.
+        """The defaults, with the limits that calibration found, if it did.
 
         Args:
             config: of the policy.
         """
-        found = {"max_age_s": config.cls_max_age_s, "max_reuses": config.cls_max_reuses}
+        found = {
+            "max_age_s": config.cls_max_age_s,
+            "max_reuses": config.cls_max_reuses,
+            "max_motion": config.cls_max_motion,
+        }
         return cls(**{name: value for name, value in found.items() if value is not None})
 
     @classmethod

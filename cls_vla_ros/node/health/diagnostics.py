@@ -6,17 +6,21 @@ from collections import Counter, deque
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from cls_vla_ros.inference import PolicyServer, Session
+from cls_vla_ros.inference import PolicyServer, Reason, Session
 from cls_vla_ros.robot.inference_loop import Result
 
 RATE_WINDOW_S = 5.0
+BLIND = (
+    "blind: the similarity has stopped to vary, so nothing is reused. Look at the cameras' white "
+    "balance and exposure, or calibrate on recordings of this light"
+)
 
 
 class Health:
     """Counts what happens, for the diagnostics. Thread-safe.
 
-    The level is OK while inferences come, WARN while the node holds (and why), ERROR after one
-    raised or hangs, or a transition failed, and STALE if inferences end without any of these.
+    The level is OK while inferences come, WARN while the gate is blind, or the node holds (and
+    why), ERROR after one raised or hangs, or a transition failed, and STALE if inferences end without any of these.
     """
 
     def __init__(self) -> None:
@@ -32,6 +36,11 @@ class Health:
         """An inference was published."""
         with self._lock:
             self._level, self._message = DiagnosticStatus.OK, "inferring"
+            if result.inference.reason is Reason.GATE_BLIND:
+                self._level, self._message = (
+                    DiagnosticStatus.WARN,
+                    f"inferring; the gate is {BLIND}",
+                )
             self._result = result
             self._counts["inferences"] += 1
             self._times.append(time.monotonic())
@@ -128,6 +137,7 @@ def of_session(session: Session) -> dict[str, object]:
         "episode": session.episode,
         "threshold": by_interval or session.threshold,
         "reuse rate": session.statistics.reuse_rate,
+        "gate": BLIND if session.is_blind else "sees",
         "cached prefixes": session.cache_length,
         "cached prefixes [MB]": session.cache_nbytes / 1e6,
         **{f"episode {reason.name.lower()}": n for reason, n in of_episode.items()},

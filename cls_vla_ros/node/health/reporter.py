@@ -3,8 +3,8 @@
 import time
 import traceback
 
-from cls_vla_ros.inference import Session, Statistics
-from cls_vla_ros.node.health.diagnostics import Health
+from cls_vla_ros.inference import Reason, Session, Statistics
+from cls_vla_ros.node.health.diagnostics import BLIND, Health
 from cls_vla_ros.robot.inference_loop import Result
 
 COMPLAINT_PERIOD_S = 2.0
@@ -27,6 +27,8 @@ class Reporter:
     def good(self, result: Result) -> None:
         """An inference was published."""
         self.health.good(result)
+        if result.inference.reason is Reason.GATE_BLIND:
+            self._complain("gate", f"the gate is {BLIND}")
 
     def hold(self, reason: str) -> None:
         """No action is published, and this is why."""

@@ -37,6 +37,7 @@ def to_scene_change(result: Result, threshold: float) -> SceneChange:
     message.reason = int(inference.reason)
     message.cache_length = inference.cache_length
     message.cache_age_s = inference.cache_age_s
+    message.motion = inference.motion
     message.consecutive_reuses = inference.consecutive_reuses
     message.hit_rate = inference.hit_rate
     message.reuse_rate = inference.reuse_rate

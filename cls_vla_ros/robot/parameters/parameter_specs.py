@@ -32,6 +32,11 @@ def check_max_reuses(value: Value) -> None:
     _check_limit(value, int, 1000)
 
 
+def check_max_motion(value: Value) -> None:
+    """Raises ValueError unless it is a number in [0, 1000], or 'checkpoint'."""
+    _check_limit(value, (int, float), 1000)
+
+
 def _check_limit(value: Value, kind: type | tuple[type, ...], largest: int) -> None:
     is_number = isinstance(value, kind) and not isinstance(value, bool)
     if value != CHECKPOINT and not (is_number and 0 <= value <= largest):
@@ -170,6 +175,15 @@ SPECS = (
         f"'{CHECKPOINT}': what calibration found, {DEFAULTS.max_reuses} without it",
         live=True,
         check=check_max_reuses,
+    ),
+    Spec(
+        "cache.max_motion",
+        CHECKPOINT,
+        "how far the robot may have moved since a reused prefix was computed: norm of the change "
+        "of the state, each value in standard deviations of the dataset, in [0, 1000]; or "
+        "'checkpoint': what calibration found, no limit without it",
+        live=True,
+        check=check_max_motion,
     ),
     Spec(
         "cache.guard_threshold",

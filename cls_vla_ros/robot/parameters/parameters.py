@@ -105,7 +105,10 @@ class Parameters(ABC):
         """
         limits = {
             name: self.get(f"cache.{name}")
-            for name in ("enabled", "max_age_s", "max_reuses", "guard_threshold", "guard_frozen")
+            for name in (
+                *("enabled", "max_age_s", "max_reuses", "max_motion"),
+                *("guard_threshold", "guard_frozen"),
+            )
         }
         return replace(
             ReuseLimits.of_checkpoint(config),
