@@ -171,14 +171,15 @@ def test_an_inference_that_began_before_reset_publishes_nothing_after_it(robot, 
     robot.peer.feed_until(began.is_set, "an inference under way")
     response = call_reset(robot)  # answers although the inference goes on
     episode = int(response.message.split()[1])
-    heard = {name: len(messages) for name, messages in robot.peer.heard.items()}
+    outputs = ("scene_change", "action_chunk")  # published one after another
+    heard = {name: len(robot.peer.heard[name]) for name in outputs}
     go_on.set()
     monkeypatch.undo()
     robot.peer.feed_until(
-        lambda: len(robot.peer.heard["action_chunk"]) > heard["action_chunk"],
-        "chunk of the new episode",
+        lambda: all(len(robot.peer.heard[name]) > heard[name] for name in heard),
+        "chunk and scene change of the new episode",
     )
-    for name in ("scene_change", "action_chunk"):
+    for name in outputs:
         assert {m.episode for m in robot.peer.heard[name][heard[name] :]} == {episode}
     first = robot.peer.heard["scene_change"][heard["scene_change"]]
     assert not first.has_history

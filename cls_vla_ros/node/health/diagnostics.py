@@ -20,7 +20,8 @@ class Health:
     """Counts what happens, for the diagnostics. Thread-safe.
 
     The level is OK while inferences come, WARN while the gate is blind, or the node holds (and
-    why), ERROR after one raised or hangs, or a transition failed, and STALE if inferences end without any of these.
+    why), ERROR after one raised or hangs, or a transition failed, and STALE if inferences end
+    without any of these.
     """
 
     def __init__(self) -> None:
