@@ -96,7 +96,9 @@ def test_commands_exist_and_nobody_takes_them_for_a_library():
     assert not [(p.name, i) for p in SOURCES for i in imports_of(p) if i in commands]
     install = Path(get_package_prefix("cls_vla_ros"), "lib", "cls_vla_ros")
     assert {path.name for path in install.iterdir()} == {name for name, *_ in entries}
-    assert all(os.access(path, os.X_OK) for path in install.iterdir())
+    for path in install.iterdir():
+        assert os.access(path, os.X_OK)
+        assert '__name__ == "__main__"' in path.read_text()  # a process it spawns imports it again
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -3,17 +3,23 @@
 Each episode runs by several rules for reusing the prefix, with the same seeds and the same noise:
 
 - full: every inference computes its prefix
-- gated: the gate and the frame guard decide, with the checkpoint's thresholds and limits and the
-  guard of config/demo.yaml
-- periodic: every so many inferences, however the scene is, with as much reuse as the gate had
+- gated: as the node, with config/demo.yaml and the checkpoint's thresholds and limits: gate, frame
+  guard, motion budget, age and number
+- motion: the motion budget alone
+- oracle: the motion budget, and at once when the simulator says that the scene changed: what a
+  detector that never errs and never sleeps would reach
+- periodic: every so many inferences, however the scene is, beginning at a random phase: as much
+  reuse as each of the rules of --match had, in each kind of episode
+- timer_guard: the same, and the frame guard
 - blind: one prefix for the whole episode
 - expert: Meta-World's own policy instead, which knows where the object is: how often the task can
   be done at all
 
-undisturbed, after the object jumped to another place, and while something is before the camera.
-The policy waits for nothing: an inference takes no simulated time. Needs the simulator: pip
-install -r requirements/sim.txt, and Debian's libosmesa6 or a GPU (MUJOCO_GL=egl). OUT keeps each
-episode; the same command goes on where it was interrupted.
+undisturbed, after the object jumped to another place, and while something is before the camera;
+with one or several numbers of denoising steps. The policy waits for nothing: an inference takes no
+simulated time. Needs the simulator: pip install -r requirements/sim.txt, and Debian's libosmesa6
+or a GPU (MUJOCO_GL=egl). OUT keeps each episode; the same command goes on where it was
+interrupted.
 """
 
 import argparse
@@ -21,22 +27,21 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from huggingface_hub.errors import HfHubHTTPError
 from rich.console import Console
 
-from cls_vla_ros.simulation.closed_loop.episode import (
-    DISTURBED,
-    GATED,
-    PERIODIC,
-    RULES,
-    Run,
-    Setup,
-    run_episode,
+from cls_vla_ros.simulation.closed_loop.episode import DISTURBED, Run, Setup, run_episode
+from cls_vla_ros.simulation.closed_loop.picture import draw
+from cls_vla_ros.simulation.closed_loop.report import (
+    full_share_of,
+    make_summary,
+    make_table,
+    name_of,
 )
-from cls_vla_ros.simulation.closed_loop.report import draw, full_share_of, make_summary, make_table
+from cls_vla_ros.simulation.closed_loop.rules import EXPERT, GATED, MATCHED, RULES, TIMERS
 from cls_vla_ros.simulation.processes import run_all
 from cls_vla_ros.simulation.seeds import parse_seeds
 from cls_vla_ros.simulation.tasks import TASKS
@@ -58,7 +63,20 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--seeds", type=parse_seeds, nargs="+", default=[list(range(900, 910))], metavar="N|N:M"
     )
-    parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
+    parser.add_argument(
+        "--rules",
+        nargs="+",
+        choices=RULES,
+        default=["expert", "full", "gated", "periodic", "blind"],
+        help="default: expert full gated periodic blind",
+    )
+    parser.add_argument(
+        "--match",
+        nargs="+",
+        choices=MATCHED,
+        default=[GATED],
+        help="rules that a timer is as frequent as, one timer for each (default gated)",
+    )
     parser.add_argument("--disturbances", nargs="+", choices=DISTURBED, default=list(DISTURBED))
     parser.add_argument("--max-frames", type=int, default=Setup.max_frames, help="then it failed")
     parser.add_argument(
@@ -68,7 +86,12 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
         help="frames (37.5 ms each) of a chunk that are executed before the next inference",
     )
     parser.add_argument(
-        "--num-steps", type=int, default=0, help="denoising steps; 0: checkpoint's"
+        "--num-steps",
+        type=int,
+        nargs="+",
+        default=[0],
+        metavar="N",
+        help="denoising steps, one or several numbers; 0: checkpoint's",
     )
     parser.add_argument("--noise-seed", type=int, default=0, help="of the denoising noise")
     parser.add_argument(
@@ -80,15 +103,22 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--guard-threshold", type=float, default=Setup.guard_threshold, help="of the frame guard"
     )
+    for name, kind, what in (
+        ("max-age", float, "how old a prefix may be, in seconds"),
+        ("max-reuses", int, "how often in a row one may be reused"),
+        ("max-motion", float, "how far the arm may have moved since"),
+    ):
+        parser.add_argument(f"--{name}", type=kind, help=f"{what}; default: the checkpoint's")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parsed = parser.parse_args(args)
     for name in ("max_frames", "execute", "shadow_pixels", "jobs"):
         if getattr(parsed, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
-    if parsed.num_steps < 0:
+    if min(parsed.num_steps) < 0:
         parser.error("--num-steps must be 0 or more")
-    if PERIODIC in parsed.rules and GATED not in parsed.rules:
-        parser.error("the rule periodic reuses as often as gated: give both")
+    missing = [rule for rule in parsed.match if rule not in parsed.rules]
+    if missing and set(TIMERS) & set(parsed.rules):
+        parser.error(f"a timer reuses as often as {', '.join(missing)} (--match): give both")
     return parsed
 
 
@@ -99,11 +129,13 @@ def main() -> None:
         args.policy,
         args.max_frames,
         args.execute,
-        args.num_steps,
         args.noise_seed,
         args.allow_untrained,
         args.shadow_pixels,
         args.guard_threshold,
+        args.max_age,
+        args.max_reuses,
+        args.max_motion,
     )
     console = Console()
     try:
@@ -111,21 +143,14 @@ def main() -> None:
 
         kept = Kept(args.out, setup)
         runs = plan(args)
-        go(setup, [run for run in runs if run.rule != PERIODIC], kept, args.jobs)
-        shares = gate_shares(kept.of(runs))
-        periodic = [
-            Run(run.task, run.seed, run.disturbed, run.rule, shares[run.disturbed])
-            for run in runs
-            if run.rule == PERIODIC
-        ]
-        go(setup, periodic, kept, args.jobs)
+        go(setup, runs, kept, args.jobs)
+        timers = plan_timers(args, kept.of(runs))
+        go(setup, timers, kept, args.jobs)
     except (HfHubHTTPError, ModuleNotFoundError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"closed_loop: {error}")
     except KeyboardInterrupt:
         sys.exit("closed_loop: interrupted; the same command goes on from here")
-    summary = make_summary(kept.of([*(r for r in runs if r.rule != PERIODIC), *periodic]))
-    # As many rules as asked for, in their own order, whatever order they ran in.
-    summary = {d: {r: summary[d][r] for r in args.rules} for d in args.disturbances}
+    summary = make_summary(kept.of([*runs, *timers]))
     report = {"setup": asdict(setup), "tasks": args.tasks, "summary": summary}
     (args.out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
     draw(summary, Path(args.policy).name, args.out / "results.png")
@@ -134,24 +159,52 @@ def main() -> None:
 
 
 def plan(args: argparse.Namespace) -> list[Run]:
-    """All episodes; the seeds by turns, so that a few of each are there early."""
-    seeds = dict.fromkeys(seed for some in args.seeds for seed in some)
+    """All episodes but the timers'; the seeds by turns, so that a few of each are there early."""
     return [
-        Run(task, seed, disturbed, rule)
-        for seed in seeds
+        Run(task, seed, disturbed, rule, num_steps=steps)
+        for seed in _seeds(args)
         for task in args.tasks
         for disturbed in args.disturbances
         for rule in args.rules
+        if rule not in TIMERS
+        for steps in (args.num_steps[:1] if rule == EXPERT else args.num_steps)
     ]
 
 
-def gate_shares(episodes: list[dict]) -> dict[str, float]:
-    """For each disturbance, how often the gate computed the prefix after an episode's first."""
-    gated: dict[str, list[dict]] = {}
+def plan_timers(args: argparse.Namespace, episodes: list[dict]) -> list[Run]:
+    """The timers' episodes, as frequent in each kind of episode as what they are matched with.
+
+    Args:
+        args: of the command line.
+        episodes: of the other rules.
+    """
+    rules = [rule for rule in args.rules if rule in TIMERS]
+    shares = shares_of(episodes, args.match) if rules else {}
+    return [
+        Run(task, seed, disturbed, rule, share, matched, steps)
+        for (matched, disturbed, steps), share in shares.items()
+        for seed in _seeds(args)
+        for task in args.tasks
+        for rule in rules
+    ]
+
+
+def shares_of(episodes: list[dict], matched: list[str]) -> dict[tuple[str, str, int], float]:
+    """How often each rule computed the prefix after an episode's first.
+
+    Returns:
+        By rule, disturbance and number of steps.
+    """
+    groups: dict[tuple[str, str, int], list[dict]] = {}
     for episode in episodes:
-        if episode["rule"] == GATED:
-            gated.setdefault(episode["disturbed"], []).append(episode)
-    return {disturbed: full_share_of(some) for disturbed, some in gated.items()}
+        if episode["rule"] in matched:
+            key = episode["rule"], episode["disturbed"], episode["num_steps"]
+            groups.setdefault(key, []).append(episode)
+    return {key: full_share_of(some) for key, some in groups.items()}
+
+
+def _seeds(args: argparse.Namespace) -> list[int]:
+    return list(dict.fromkeys(seed for some in args.seeds for seed in some))
 
 
 def go(setup: Setup, runs: list[Run], kept: "Kept", jobs: int) -> None:
@@ -167,7 +220,7 @@ def told(episode: dict) -> str:
     reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(episode["reasons"]).items())
     done = f"done after {episode['steps']} steps" if episode["success"] else "not done"
     return (
-        f"{episode['task']} {episode['seed']} {episode['disturbed']}, {episode['rule']}: {done}"
+        f"{episode['task']} {episode['seed']} {episode['disturbed']}, {name_of(episode)}: {done}"
         + (f" ({reasons})" if reasons else "")
     )
 
@@ -208,7 +261,7 @@ class Kept:
 
     @staticmethod
     def _key(run: dict) -> tuple:
-        return tuple(run[n] for n in ("task", "seed", "disturbed", "rule", "full_share"))
+        return tuple(run[field.name] for field in fields(Run))
 
 
 def weights_of(policy: str) -> str | None:

@@ -2,16 +2,17 @@
 
 import functools
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from cls_vla_ros.evaluation.measures.timer import is_due
 from cls_vla_ros.inference import Observation, PolicyServer, ReuseLimits, load_policy
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.simulation.bag import encode_jpeg
+from cls_vla_ros.simulation.closed_loop.rules import EXPERT, WITHOUT_GATE, Rule, changes_of
 from cls_vla_ros.simulation.events import (
     Disturbance,
     ObjectMoved,
@@ -20,8 +21,6 @@ from cls_vla_ros.simulation.events import (
 )
 from cls_vla_ros.simulation.tasks import SHADOW_PIXELS, STEPS_PER_FRAME, TASKS
 
-EXPERT, FULL, GATED, PERIODIC, BLIND = "expert", "full", "gated", "periodic", "blind"
-RULES = (EXPERT, FULL, GATED, PERIODIC, BLIND)
 NONE, OBJECT, OCCLUDER = "none", "object", "occluder"
 DISTURBED = (NONE, OBJECT, OCCLUDER)
 WHEN = (0.2, 0.7)  # a disturbance comes after this share of what the expert needs
@@ -30,7 +29,6 @@ OCCLUDED_FRAMES = (8, 20)
 USUAL_FRAMES = 30  # what the expert needs, where it fails
 PICTURES = {"observation.images.front": "front", "observation.images.wrist": "wrist"}
 UNGUARDED = frozenset({"observation.images.wrist"})  # it moves with the arm
-ALWAYS = ReuseLimits.always(PICTURES)
 
 
 @dataclass(frozen=True)
@@ -41,21 +39,37 @@ class Setup:
         policy: the checkpoint's directory or hub id.
         max_frames: an episode that has not succeeded then has failed.
         execute: frames of a chunk that are executed before the next inference.
-        num_steps: of the denoising; 0 for the checkpoint's own.
         seed: of the denoising noise, the same in every episode.
         allow_untrained: whether an untrained CLS head may open the gate.
         shadow_pixels: side of the map that shadows are drawn from.
         guard_threshold: of the frame guard; the default is config/demo.yaml's.
+        max_age_s: of a prefix, in place of the checkpoint's; None for that.
+        max_reuses: likewise.
+        max_motion: likewise.
     """
 
     policy: str
     max_frames: int = 100
     execute: int = 4
-    num_steps: int = 0
     seed: int = 0
     allow_untrained: bool = False
     shadow_pixels: int = SHADOW_PIXELS
     guard_threshold: float = 0.5
+    max_age_s: float | None = None
+    max_reuses: int | None = None
+    max_motion: float | None = None
+
+    def shipped(self, config: CLSSmolVLAConfig) -> ReuseLimits:
+        """As the node with config/demo.yaml, and what calibration found unless it is given."""
+        given = {name: getattr(self, name) for name in ("max_age_s", "max_reuses", "max_motion")}
+        return replace(
+            ReuseLimits.of_checkpoint(config),
+            guard_threshold=self.guard_threshold,
+            unguarded=UNGUARDED,
+            guard_frozen=False,  # a simulated picture is the same while nothing moves
+            allow_untrained=self.allow_untrained,
+            **{name: value for name, value in given.items() if value is not None},
+        )
 
 
 @dataclass(frozen=True)
@@ -67,8 +81,10 @@ class Run:
         seed: of the object's place and of the disturbance.
         disturbed: of DISTURBED.
         rule: of RULES.
-        full_share: with the rule PERIODIC, the share of inferences, after the first, that compute
+        full_share: with a rule of TIMERS, the share of inferences, after the first, that compute
             their prefix.
+        matched: likewise, the rule that reuses as often.
+        num_steps: of the denoising; 0 for the checkpoint's own.
     """
 
     task: str
@@ -76,14 +92,16 @@ class Run:
     disturbed: str
     rule: str
     full_share: float = 1.0
+    matched: str = ""
+    num_steps: int = 0
 
 
 def run_episode(setup: Setup, run: Run) -> dict:
     """Let the policy, or the expert, do the task.
 
     Returns:
-        The run's task, seed, disturbed, rule and full_share; success; steps until then (None
-        without); inferences, reused of them, and how many were for each reason.
+        What the run says; success; steps until then (None without); inferences, reused of them,
+        their times, and how many were for each reason.
 
     Raises:
         ValueError: the checkpoint does not fit the robot, or cannot reuse a prefix.
@@ -103,9 +121,7 @@ def run_episode(setup: Setup, run: Run) -> dict:
         if any(done):
             steps = frame * STEPS_PER_FRAME + done.index(True) + 1
             break
-    about = {name: getattr(run, name) for name in ("task", "seed", "disturbed", "rule")}
-    return about | {
-        "full_share": run.full_share,
+    return asdict(run) | {
         "success": steps is not None,
         "steps": steps,
         **actor.counts(),
@@ -176,20 +192,19 @@ class Pilot:
             run: which rule.
         """
         self._arm, self._setup, self._run = arm, setup, run
-        self._server = server_of(setup)
+        self._server = server_of(setup, run.num_steps)
         self._session = self._server.session()
-        # As the node with config/demo.yaml and what the checkpoint's calibration found.
-        self._limits = replace(
-            ReuseLimits.of_checkpoint(self._server.config),
-            guard_threshold=setup.guard_threshold,
-            unguarded=UNGUARDED,
-            guard_frozen=False,  # a simulated picture is the same while nothing moves
-            allow_untrained=setup.allow_untrained,
+        self._rule = Rule(
+            run.rule,
+            setup.shipped(self._server.config),
+            ReuseLimits.always(PICTURES),
+            run.full_share,
+            float(_random(run).uniform()),
         )
-        if run.rule in (PERIODIC, BLIND):
+        self._rule.check()
+        if run.rule in WITHOUT_GATE:
             self._session.threshold = -1.0
-        self._phase = float(_random(run).uniform())
-        self._inferences = 0
+        self._inferences, self._computed_at = 0, 0
         self._reasons: dict[str, int] = {}
         self._took_ms: dict[bool, list[float]] = {True: [], False: []}
 
@@ -221,25 +236,18 @@ class Pilot:
             TASKS[self._run.task].instruction,
             frame * STEPS_PER_FRAME * self._arm.step_s,
         )
-        self._session.limits = self._limits_now()
+        changed = any(self._computed_at < at <= frame for at in changes_of(disturbances))
+        self._session.limits = self._rule.limits(self._inferences, has_changed=changed)
         inference = self._server.infer(observation)
         self._inferences += 1
+        if not inference.prefix_reused:
+            self._computed_at = frame
         reason = inference.reason.name.lower()
         self._reasons[reason] = self._reasons.get(reason, 0) + 1
         self._took_ms[inference.prefix_reused].append(inference.total_ms)
         if not np.isfinite(inference.actions).all():
             raise ValueError(f"{self._setup.policy} made an action that is NaN or infinite")
         return inference.actions
-
-    def _limits_now(self) -> ReuseLimits:
-        if self._run.rule == GATED:
-            return self._limits
-        if self._run.rule == FULL:
-            return replace(self._limits, enabled=False)
-        is_full = self._run.rule == PERIODIC and is_due(
-            self._inferences, self._run.full_share, self._phase
-        )
-        return replace(ALWAYS, max_reuses=0) if is_full else ALWAYS
 
 
 def as_the_node_sees(pictures: Pictures) -> dict[str, np.ndarray]:
@@ -249,7 +257,7 @@ def as_the_node_sees(pictures: Pictures) -> dict[str, np.ndarray]:
     return {feature: seen[name] for feature, name in PICTURES.items()}
 
 
-def server_of(setup: Setup) -> PolicyServer:
+def server_of(setup: Setup, num_steps: int = 0) -> PolicyServer:
     """A server of its own for each episode, so that each has the same noise.
 
     Raises:
@@ -269,8 +277,8 @@ def server_of(setup: Setup) -> PolicyServer:
             f"{setup.policy} takes the pictures {sorted(config.image_features)}; the simulated "
             f"robot has {sorted(PICTURES)}"
         )
-    if setup.num_steps:
-        config.num_steps = setup.num_steps
+    own = _steps_of(setup.policy)
+    config.num_steps = num_steps or own
     return PolicyServer(policy, preprocessor, postprocessor, seed=setup.seed)
 
 
@@ -278,3 +286,9 @@ def server_of(setup: Setup) -> PolicyServer:
 def _load(policy: str) -> tuple:
     torch.set_num_threads(1)  # one episode per process and core
     return load_policy(Path(policy) if Path(policy).exists() else policy)
+
+
+@functools.cache
+def _steps_of(policy: str) -> int:
+    """The checkpoint's own, before anybody changed it."""
+    return _load(policy)[0].config.num_steps

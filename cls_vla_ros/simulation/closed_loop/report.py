@@ -1,19 +1,15 @@
 """What the episodes of a closed loop say: success rates with intervals, reuse, and a picture."""
 
+import math
 import statistics
-from pathlib import Path
 
-import matplotlib as mpl
 from rich.table import Table
 from scipy.stats import binomtest
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 from cls_vla_ros.evaluation.measures.timer import computed_share
 
 CONFIDENCE = 0.95
-LABELS = {"none": "undisturbed", "object": "object jumps", "occluder": "occluder comes and goes"}
+ALL = "all"  # disturbances together
 Episodes = list[dict]  # of `run_episode`
 
 
@@ -35,7 +31,8 @@ def summarise(episodes: Episodes) -> dict:
 
     Returns:
         episodes, successes, success_rate, wilson_95; steps_to_success (median; None without any);
-        inferences, reuse_fraction (None for the expert), and by_task: episodes and successes.
+        inferences, reuse_fraction (None for the expert), full_ms and reuse_ms (medians over
+        episodes of their medians; None without any), and by_task: episodes and successes.
     """
     successes = sum(episode["success"] for episode in episodes)
     steps = [episode["steps"] for episode in episodes if episode["success"]]
@@ -57,36 +54,73 @@ def summarise(episodes: Episodes) -> dict:
         "steps_to_success": statistics.median(steps) if steps else None,
         "inferences": inferences,
         "reuse_fraction": reused / inferences if inferences else None,
+        "full_ms": _median(episodes, "full_ms"),
+        "reuse_ms": _median(episodes, "reuse_ms"),
         "reasons": reasons,
         "by_task": by_task,
     }
 
 
-def against_full(episodes: Episodes, full: Episodes) -> dict:
-    """The same episodes by another rule: a sign test on those that end differently.
+def _median(episodes: Episodes, name: str) -> float | None:
+    found = [episode[name] for episode in episodes if episode.get(name) is not None]
+    return statistics.median(found) if found else None
+
+
+def name_of(episode: dict) -> str:
+    """The rule in words: what it is matched with, and the number of steps if it was given."""
+    name = episode["rule"]
+    name += f" as {episode['matched']}" if episode["matched"] else ""
+    return name + (f", {episode['num_steps']} steps" if episode["num_steps"] else "")
+
+
+def compare(episodes: Episodes, others: Episodes) -> dict:
+    """The same episodes by another rule: an exact test on those that end differently.
+
+    McNemar's: Q. McNemar, Note on the sampling error of the difference between correlated
+    proportions or percentages, 1947; with the binomial distribution in place of chi square.
 
     Args:
         episodes: by the rule.
-        full: by full recompute.
+        others: by the other.
 
     Returns:
-        difference of the success rates; gained and lost, the episodes that only one of the two
-        did; p, two-sided, of the exact sign test (McNemar's). All on the pairs that are there.
+        pairs, how many there are; difference of the success rates (None without pairs) with its
+        95 % interval (difference_95); gained and lost, the episodes that only one of the two did;
+        p, two-sided.
     """
-    did = {(e["task"], e["seed"]): e["success"] for e in full}
-    pairs = [
-        (e["success"], did[e["task"], e["seed"]])
-        for e in episodes
-        if (e["task"], e["seed"]) in did
-    ]
+    did = {_episode_of(e): e["success"] for e in others}
+    pairs = [(e["success"], did[_episode_of(e)]) for e in episodes if _episode_of(e) in did]
     gained = sum(here and not there for here, there in pairs)
     lost = sum(there and not here for here, there in pairs)
     return {
+        "pairs": len(pairs),
         "difference": (gained - lost) / len(pairs) if pairs else None,
+        "difference_95": paired_interval(gained, lost, len(pairs)) if pairs else None,
         "gained": gained,
         "lost": lost,
         "p": float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
     }
+
+
+def paired_interval(gained: int, lost: int, pairs: int) -> tuple[float, float]:
+    """95 % interval of a difference of two paired success rates.
+
+    A. Agresti and Y. Min, Simple improved confidence intervals for comparing matched proportions,
+    2005: Wald's, with half a pair more in each of the four cells.
+
+    Args:
+        gained: pairs that only the first did.
+        lost: that only the second did.
+        pairs: of all, at least 1.
+    """
+    n, more, less = pairs + 2, gained + 0.5, lost + 0.5
+    difference = (more - less) / n
+    error = 1.959964 * math.sqrt((more + less) - (more - less) ** 2 / n) / n
+    return max(-1.0, difference - error), min(1.0, difference + error)
+
+
+def _episode_of(episode: dict) -> tuple[str, int, str]:
+    return episode["task"], episode["seed"], episode["disturbed"]
 
 
 def full_share_of(gated: Episodes) -> float:
@@ -102,32 +136,56 @@ def full_share_of(gated: Episodes) -> float:
 
 
 def make_summary(episodes: Episodes) -> dict[str, dict[str, dict]]:
-    """By disturbance and rule, in the order of the episodes: `summarise` and `against_full`."""
+    """By disturbance, and of "all" together, and by rule, in the order of the episodes.
+
+    Returns:
+        `summarise`; "against_full": `compare` with full recompute by as many steps;
+        "against_timer": with the timer that reuses as often, where there is one.
+    """
     groups: dict[str, dict[str, Episodes]] = {}
-    for episode in episodes:
-        rules = groups.setdefault(episode["disturbed"], {})
-        rules.setdefault(episode["rule"], []).append(episode)
+    for disturbed in (*dict.fromkeys(e["disturbed"] for e in episodes), ALL):
+        for episode in episodes:
+            if disturbed in (ALL, episode["disturbed"]):
+                rules = groups.setdefault(disturbed, {})
+                rules.setdefault(name_of(episode), []).append(episode)
     return {
-        disturbed: {
-            rule: summarise(some)
-            | ({"against_full": against_full(some, rules["full"])} if "full" in rules else {})
-            for rule, some in rules.items()
-        }
+        disturbed: {name: _judge(some, rules) for name, some in rules.items()}
         for disturbed, rules in groups.items()
     }
+
+
+def _judge(episodes: Episodes, rules: dict[str, Episodes]) -> dict:
+    found = summarise(episodes)
+    others = {
+        "against_full": episodes[0] | {"rule": "full", "matched": ""},
+        "against_timer": episodes[0] | {"rule": "periodic", "matched": episodes[0]["rule"]},
+    }
+    for name, other in others.items():
+        if name_of(other) in rules and episodes[0]["rule"] not in ("expert", "full"):
+            found[name] = compare(episodes, rules[name_of(other)])
+    return found
 
 
 def make_table(summary: dict[str, dict[str, dict]]) -> Table:
     """The same for a terminal."""
     table = Table(title="closed loop: success with Wilson's 95 % interval")
-    for name in ("disturbance", "rule", "success", "rate, 95 %", "reused", "steps", "vs full"):
+    names = (
+        "disturbance",
+        "rule",
+        "success",
+        "rate, 95 %",
+        "reused",
+        "steps",
+        "vs full",
+        "vs timer",
+    )
+    for name in names:
         is_name = name in ("disturbance", "rule")
-        table.add_column(name, justify="left" if is_name else "right", no_wrap=True)
+        table.add_column(name, justify="left" if is_name else "right", no_wrap=name == "success")
     for disturbed, rules in summary.items():
         for rule, of in rules.items():
             low, high = of["wilson_95"]
             reuse, steps = of["reuse_fraction"], of["steps_to_success"]
-            versus = None if rule in ("expert", "full") else of.get("against_full")
             table.add_row(
                 disturbed,
                 rule,
@@ -135,41 +193,19 @@ def make_table(summary: dict[str, dict[str, dict]]) -> Table:
                 f"{of['success_rate']:.0%}, {low:.0%} to {high:.0%}",
                 "" if reuse is None else f"{reuse:.0%}",
                 "" if steps is None else f"{steps:.0f}",
-                f"+{versus['gained']} -{versus['lost']}" if versus else "",
+                *(
+                    _versus(of.get(name))
+                    if rule.partition(",")[0] not in ("expert", "full")
+                    else ""
+                    for name in ("against_full", "against_timer")
+                ),
             )
         table.add_section()
-    table.caption = "vs full: episodes that only this rule, and only full recompute, did"
+    table.caption = "vs: episodes that only this rule, and only full recompute or the timer of equal reuse, did"
     return table
 
 
-def draw(summary: dict[str, dict[str, dict]], policy: str, path: Path) -> None:
-    """Success rates with their intervals, and how much was reused, by rule and disturbance."""
-    rules = list(dict.fromkeys(rule for of in summary.values() for rule in of))
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(9, 6), sharex=True, height_ratios=(2, 1), layout="constrained"
-    )
-    width = 0.8 / len(summary)
-    for number, (disturbed, of_rules) in enumerate(summary.items()):
-        offset = (number - (len(summary) - 1) / 2) * width
-        places = [rules.index(rule) + offset for rule in of_rules]
-        rates = [of["success_rate"] for of in of_rules.values()]
-        bounds = [of["wilson_95"] for of in of_rules.values()]
-        errors = [
-            [max(0.0, rate - low) for rate, (low, _) in zip(rates, bounds, strict=True)],
-            [max(0.0, high - rate) for rate, (_, high) in zip(rates, bounds, strict=True)],
-        ]
-        label = LABELS.get(disturbed, disturbed)
-        top.bar(places, rates, width * 0.92, yerr=errors, capsize=3, label=label)
-        bottom.bar(places, [of["reuse_fraction"] or 0 for of in of_rules.values()], width * 0.92)
-    counts = {of["episodes"] for of_rules in summary.values() for of in of_rules.values()}
-    each = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
-    top.set(
-        ylabel="success rate",
-        ylim=(0, 1.05),
-        title=f"{policy}: {each} episodes for each bar, Wilson's 95 % intervals",
-    )
-    bottom.set(ylabel="share of inferences\non a cached prefix", ylim=(0, 1))
-    bottom.set_xticks(range(len(rules)), rules)
-    figure.legend(loc="outside lower center", ncols=3)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+def _versus(compared: dict | None) -> str:
+    if compared is None:
+        return ""
+    return f"+{compared['gained']} -{compared['lost']}, p {compared['p']:.2g}"

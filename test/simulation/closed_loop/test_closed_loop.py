@@ -1,11 +1,18 @@
 import json
+from dataclasses import asdict
 
 import cv2
 import numpy as np
 import pytest
 
 from cls_vla_ros.simulation.bag import encode_jpeg
-from cls_vla_ros.simulation.closed_loop.closed_loop import Kept, gate_shares, parse_args, plan
+from cls_vla_ros.simulation.closed_loop.closed_loop import (
+    Kept,
+    parse_args,
+    plan,
+    plan_timers,
+    shares_of,
+)
 from cls_vla_ros.simulation.closed_loop.episode import (
     Run,
     Setup,
@@ -18,15 +25,27 @@ RUN = Run("drawer-open-v3", 900, "none", "gated")
 
 def result(run: Run, **values) -> dict:
     made = {"inferences": 11, "reused": 5, "reasons": {}, "success": False, "steps": None}
-    about = {n: getattr(run, n) for n in ("task", "seed", "disturbed", "rule", "full_share")}
-    return about | made | values
+    return asdict(run) | made | values
 
 
 def test_the_plan_has_every_rule_on_the_same_seeds():
     args = parse_args(["p", "--out", "o", "--seeds", "1:3", "7", "--tasks", "door-open-v3"])
     runs = plan(args)
-    assert len(runs) == len(set(runs)) == 3 * 3 * 5
-    assert {run.seed for run in runs[: 3 * 5]} == {1}
+    assert len(runs) == len(set(runs)) == 3 * 3 * 4
+    assert {run.seed for run in runs[: 3 * 4]} == {1}
+
+
+def test_each_matched_rule_and_number_of_steps_has_its_timers():
+    line = ["p", "--out", "o", "--seeds", "1", "--tasks", "door-open-v3", "--num-steps", "10", "2"]
+    line += ["--rules", "expert", "motion", "periodic", "timer_guard", "--match", "motion"]
+    args = parse_args([*line, "--disturbances", "none", "object"])
+    runs = plan(args)
+    assert len(runs) == 2 * (1 + 2)  # the expert denoises nothing
+    episodes = [result(r, reused=2 if r.num_steps == 2 else 5) for r in runs]
+    timers = plan_timers(args, episodes)
+    assert len(timers) == len(set(timers)) == 2 * 2 * 2
+    assert [t.full_share for t in timers if t.num_steps == 2] == pytest.approx([0.8] * 4)
+    assert {t.matched for t in timers} == {"motion"}
 
 
 def test_periodic_without_gated_is_refused(capsys):
@@ -38,8 +57,11 @@ def test_periodic_without_gated_is_refused(capsys):
 def test_the_share_of_the_gate_is_each_disturbances_own():
     moved = Run("drawer-open-v3", 900, "object", "gated")
     full = Run("drawer-open-v3", 900, "object", "full")
-    shares = gate_shares([result(RUN), result(moved, reused=8), result(full, reused=0)])
-    assert shares == {"none": pytest.approx(0.5), "object": pytest.approx(0.2)}
+    shares = shares_of([result(RUN), result(moved, reused=8), result(full, reused=0)], ["gated"])
+    assert shares == {
+        ("gated", "none", 0): pytest.approx(0.5),
+        ("gated", "object", 0): pytest.approx(0.2),
+    }
 
 
 def test_episodes_are_kept_for_the_same_setup_and_checkpoint_only(tmp_path):
