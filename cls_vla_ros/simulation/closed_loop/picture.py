@@ -1,5 +1,6 @@
 """The picture of a closed loop: success against compute, and success by disturbance."""
 
+import statistics
 from pathlib import Path
 
 import matplotlib as mpl
@@ -47,8 +48,9 @@ def draw(summary: dict[str, dict[str, dict]], policy: str, path: Path) -> None:
         policy: its name, for the title.
         path: PNG.
     """
+    height = 2.2 + 0.26 * len(summary[ALL])
     figure, (left, right) = plt.subplots(
-        1, 2, figsize=(13, 5.2), width_ratios=(1, 1.15), layout="constrained"
+        1, 2, figsize=(13, max(5.2, height)), width_ratios=(1, 1.15), layout="constrained"
     )
     _against_compute(left, summary[ALL])
     _by_disturbance(right, {name: of for name, of in summary.items() if name != ALL})
@@ -62,43 +64,57 @@ def draw(summary: dict[str, dict[str, dict]], policy: str, path: Path) -> None:
 
 
 def _against_compute(axes: Axes, rules: dict[str, dict]) -> None:
-    """Each rule's success over the mean time of its inferences."""
-    steps = list(dict.fromkeys(_steps(name) for name in rules))
-    for number, count in enumerate(steps):
-        of_steps = {n: of for n, of in rules.items() if _steps(n) == count and of["inferences"]}
-        times = {
-            kind: [of[kind] for of in of_steps.values() if of[kind] is not None]
-            for kind in ("full_ms", "reuse_ms")
-        }
-        if not all(times.values()):
-            continue
-        # Every rule with the same two times: how long one takes has nothing to do with the rule.
-        full_ms, reuse_ms = (sorted(times[k])[len(times[k]) // 2] for k in ("full_ms", "reuse_ms"))
-        places = []
-        for name, of in of_steps.items():
-            cost, (low, high) = cost_of(of, full_ms, reuse_ms), of["wilson_95"]
-            rate = of["success_rate"]
+    """Each rule's success over the mean time of its inferences; a line through its steps."""
+    rules = {name: of for name, of in rules.items() if of["inferences"]}
+    times = {steps: _times(rules, steps) for steps in {_steps(name) for name in rules}}
+    for number, rule in enumerate(dict.fromkeys(name.partition(", ")[0] for name in rules)):
+        points = []
+        for name, of in rules.items():
+            full_ms, reuse_ms = times[_steps(name)]
+            if name.partition(", ")[0] == rule and full_ms:
+                cost = cost_of(of, full_ms, reuse_ms or full_ms)
+                points.append((cost, of["success_rate"], *of["wilson_95"]))
+                label = _steps(name).removesuffix(" steps")
+                at = (cost, of["success_rate"])
+                axes.annotate(label, at, (5, 4), textcoords="offset points", fontsize=7)
+        if points:
+            costs, rates, lows, highs = zip(*sorted(points), strict=True)
+            errors = [
+                [max(0.0, r - low) for r, low in zip(rates, lows, strict=True)],
+                [max(0.0, high - r) for r, high in zip(rates, highs, strict=True)],
+            ]
+            marker = MARKERS.get(rule.partition(" as ")[0], "d")
             axes.errorbar(
-                cost,
-                rate,
-                [[max(0.0, rate - low)], [max(0.0, high - rate)]],
-                fmt=MARKERS.get(name.split(",")[0].split(" as ")[0], "d"),
+                costs,
+                rates,
+                errors,
+                fmt=f"{marker}:",
                 ms=8,
+                lw=1,
+                elinewidth=0.4,
                 capsize=2,
-                lw=0.7,
                 color=f"C{number}",
+                label=rule,
             )
-            axes.annotate(
-                name, (cost, rate), xytext=(5, 5), textcoords="offset points", fontsize=7.5
-            )
-            places.append((cost, rate))
-        axes.plot(*zip(*sorted(places), strict=True), ":", lw=0.8, color=f"C{number}", zorder=0)
     axes.set(
-        xlabel="mean time of an inference on this machine [ms]",
+        xlabel="mean time of an inference on this machine [ms]\n(beside each point: steps)",
         ylabel="success rate, all episodes",
         xlim=(0, None),
     )
     axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, framealpha=0.9)
+
+
+def _times(rules: dict[str, dict], steps: str) -> tuple[float | None, float | None]:
+    """Of a computing and of a reusing inference, in ms: medians over all rules of as many steps.
+
+    How long one takes has nothing to do with the rule.
+    """
+    found = []
+    for kind in ("full_ms", "reuse_ms"):
+        of = [r[kind] for n, r in rules.items() if _steps(n) == steps and r[kind] is not None]
+        found.append(statistics.median(of) if of else None)
+    return found[0], found[1]
 
 
 def _by_disturbance(axes: Axes, summary: dict[str, dict[str, dict]]) -> None:
@@ -118,12 +134,15 @@ def _by_disturbance(axes: Axes, summary: dict[str, dict[str, dict]]) -> None:
             places, rates, height * 0.92, xerr=errors, label=label, error_kw={"lw": 0.8}
         )
         reuse = [of["reuse_fraction"] for of in of_rules.values()]
-        shares = ["" if share is None else f"{share:.0%} reused" for share in reuse]
-        axes.bar_label(bars, shares, label_type="center", fontsize=7, color="white")
-    axes.set(xlabel="success rate", xlim=(0, 1.05))
+        shares = ["" if share is None else f"{share:.0%}" for share in reuse]
+        for bar, share in zip(bars, shares, strict=True):
+            axes.text(0.01, bar.get_y() + bar.get_height() / 2, share, fontsize=6.5, va="center")
+    axes.set(
+        xlabel="success rate (in each bar: share of inferences on a cached prefix)", xlim=(0, 1.05)
+    )
     axes.set_yticks(range(len(rules)), rules, fontsize=8)
     axes.invert_yaxis()
-    axes.legend(loc="lower left", fontsize=8, framealpha=0.9)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
 
 
 def _steps(name: str) -> str:

@@ -181,7 +181,8 @@ def make_table(summary: dict[str, dict[str, dict]]) -> Table:
     )
     for name in names:
         is_name = name in ("disturbance", "rule")
-        table.add_column(name, justify="left" if is_name else "right", no_wrap=name == "success")
+        justify = "left" if is_name else "right"
+        table.add_column(name, justify=justify, no_wrap=name == "success")
     for disturbed, rules in summary.items():
         for rule, of in rules.items():
             low, high = of["wilson_95"]
@@ -205,7 +206,5 @@ def make_table(summary: dict[str, dict[str, dict]]) -> Table:
     return table
 
 
-def _versus(compared: dict | None) -> str:
-    if compared is None:
-        return ""
-    return f"+{compared['gained']} -{compared['lost']}, p {compared['p']:.2g}"
+def _versus(of: dict | None) -> str:
+    return f"+{of['gained']} -{of['lost']}, p {of['p']:.2g}" if of else ""
