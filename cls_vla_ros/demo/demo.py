@@ -31,6 +31,7 @@ from cls_vla_ros.endurance.node_process import (
 )
 from cls_vla_ros.endurance.policy_client import PolicyClient
 from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.recordings.episodes import labels_of
 from cls_vla_ros.robot.stamps import to_ns
 
 
@@ -43,6 +44,7 @@ class Run:
     reset_ns: int = 0  # ROS time at which the reset was called
     device: str = ""  # where the policy ran, as the node says
     trained: bool = False  # its CLS head, as the node says
+    task: str = ""  # the instruction that the node followed
 
 
 def main() -> None:
@@ -53,6 +55,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--bag", type=Path, default=share("bags", "demo"), help="recording (default: the demo's)"
+    )
+    parser.add_argument(
+        "--task", help="the instruction (default: the recording's, else the params file's)"
     )
     add_params_file(parser)
     parser.add_argument(
@@ -68,14 +73,15 @@ def main() -> None:
     console = Console()
     rclpy.init()
     try:
-        with policy_node(args.params_file, log, use_sim_time=True) as process:
+        labels = labels_of(args.bag) or {}
+        # As bag_to_dataset, calibrate and evaluate: the recording's own, if its labels say it.
+        task = args.task or labels.get("instruction")
+        with policy_node(args.params_file, log, use_sim_time=True, task=task) as process:
             run, player = play(args.bag, process, console)
         if process.returncode != 0:
             raise RuntimeError(
                 f"the node ended with exit code {process.returncode} after SIGINT; expected 0"
             )
-        labels_file = Path(f"{args.bag}.labels.json")
-        labels = json.loads(labels_file.read_text()) if labels_file.is_file() else {}
         recorded = Recorded(
             run.scene_changes,
             run.chunks,
@@ -84,7 +90,7 @@ def main() -> None:
             labels.get("events", []),
             run.trained,
         )
-        report = make_report(recorded, args.bag, run.device)
+        report = make_report(recorded, args.bag, run.device) | {"task": run.task}
         (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         draw(recorded, args.out / "similarity.png")
         if report["problems"]:
@@ -168,6 +174,7 @@ def play(bag: Path, process: subprocess.Popen, console: Console) -> tuple[Run, B
             progress.update(bar, completed=player.duration_s)
             resetter.join(ANSWER_TIMEOUT_S)
             run.device = client.diagnostics.get("device", "unknown")
+            run.task = client.diagnostics.get("task", "")
             run.trained = client.diagnostics.get("CLS head") == "trained"
             client.transition("deactivate", ANSWER_TIMEOUT_S)
             player.close()

@@ -1,5 +1,6 @@
 """The policy node as a process of its own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -41,19 +42,24 @@ def own_domain() -> int:
 
 
 @contextmanager
-def policy_node(params_file: Path, log: Path, *, use_sim_time: bool = False):
+def policy_node(
+    params_file: Path, log: Path, *, use_sim_time: bool = False, task: str | None = None
+):
     """The lifecycle node as a process; SIGINT at the end.
 
     Args:
         params_file: its parameters.
         log: file for what it says.
         use_sim_time: whether its time is that of /clock.
+        task: the instruction; None for the parameters'.
     """
     executable = Path(get_package_prefix("cls_vla_ros"), "lib", "cls_vla_ros", "policy_node")
     command = [sys.executable, str(executable), "--ros-args", "--params-file", str(params_file)]
+    command += ["-p", f"use_sim_time:={str(use_sim_time).lower()}"]
+    command += [] if task is None else ["-p", f"task:={json.dumps(task)}"]  # YAML, quoted
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*command, "-p", f"use_sim_time:={str(use_sim_time).lower()}"],
+            command,
             stdout=output,
             stderr=subprocess.STDOUT,
             process_group=0,  # Ctrl-C is ours: we end the node, and in order

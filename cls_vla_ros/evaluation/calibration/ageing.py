@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cls_vla_ros.evaluation.calibration.motion import Drift
 from cls_vla_ros.evaluation.measures.replays import (
     blocks,
     chunks,
@@ -31,10 +32,14 @@ class Ageing:
             the full recompute with the same noise, divided by `two_noises`.
         two_noises: root mean square difference of two full recomputes with different noise, mean
             over all frames, in standard deviations of the actions.
+        of_noises: (F,) that difference of each frame, divided by the mean.
+        drift: the same chunks by age and motion.
     """
 
     by_frames: dict[int, np.ndarray]
     two_noises: float
+    of_noises: np.ndarray
+    drift: Drift
 
     def max_frames(self, max_deviation: float) -> int:
         """The oldest age up to which the median stays at or below that; 0 if none does."""
@@ -66,6 +71,7 @@ def measure_ageing(
     episodes: Sequence[Episode],
     traces: Sequence[Trace],
     oldest: int,
+    executed: int,
     seed: int,
     on_episode: Callable[[], None] = lambda: None,
 ) -> Ageing:
@@ -77,6 +83,7 @@ def measure_ageing(
             is the gate's business.
         traces: of them, recorded with the same seed: the full recomputes.
         oldest: age in frames.
+        executed: steps of a chunk that are executed until the next inference.
         seed: of the noise.
         on_episode: called after each.
 
@@ -86,6 +93,7 @@ def measure_ageing(
     cameras = picture_names(server.config)
     scale = spread(np.concatenate([trace.actions for trace in traces]))
     of_noise: list[np.ndarray] = []
+    drift: list[tuple[float, float, float]] = []  # age, motion, deviation of what is executed
     by_frames: dict[int, list[float]] = {frames: [] for frames in range(1, oldest + 1)}
     for episode, trace in zip(episodes, traces, strict=True):
         period_s = frame_period_s(trace.stamps_s)
@@ -98,20 +106,27 @@ def measure_ageing(
         ):
             # Decoded anew for each replay: an episode may not fit into memory.
             steps = replay(server, (f.observation for f in episode.frames()), way, its_seed)
-            found = deviations(chunks(steps), trace.actions, scale)
+            made = chunks(steps)
+            found = deviations(made, trace.actions, scale)
+            first = deviations(made[:, :executed], trace.actions[:, :executed], scale)
             if way is full:
                 of_noise.append(found)
                 continue
-            for step, deviation in zip(steps, found, strict=True):
+            for step, deviation, at_first in zip(steps, found, first, strict=True):
                 age_s = step.inference.cache_age_s
                 frames, began_s = round(age_s / period_s), step.stamp_s - age_s
                 if frames in by_frames and not events_between(
                     episode.events or [], began_s, step.stamp_s
                 ):
                     by_frames[frames].append(float(deviation))
+                    drift.append((age_s, step.inference.motion, float(at_first)))
         on_episode()
-    two_noises = float(np.concatenate(of_noise).mean())
+    of_noises = np.concatenate(of_noise)
+    two_noises = float(of_noises.mean())
     if two_noises == 0:
         raise ValueError("two noises make the same actions: there is nothing to compare with")
     known = {frames: np.array(v) / two_noises for frames, v in by_frames.items() if v}
-    return Ageing(known, two_noises)
+    ages_s, motions, off = np.array(drift).reshape(-1, 3).T
+    return Ageing(
+        known, two_noises, of_noises / two_noises, Drift(ages_s, motions, off / two_noises)
+    )

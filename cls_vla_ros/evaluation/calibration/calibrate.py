@@ -5,13 +5,15 @@ between two full inferences, so each interval gets its own threshold. Changes ar
 labels (BAG.labels.json); where an episode has no events, they are made: a patch appears or
 vanishes, and light is dimmed as what must not count. How far the actions on a reused prefix are
 from those of a full recompute with the same noise, in units of how far two noises are apart, says
-how old a prefix may become. The result goes into the checkpoint's config.json, where the gate
-reads it, with calibration.json and calibration.png beside it.
+how old a prefix may become, and how far the robot may have moved since. The result goes into the
+checkpoint's config.json, where gate and cache read it, with calibration.json and calibration.png
+beside it.
 """
 
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +25,13 @@ from cls_vla_ros.evaluation.calibration.ageing import measure_ageing
 from cls_vla_ros.evaluation.calibration.found import Found
 from cls_vla_ros.evaluation.calibration.intervals import DIGITS, Wanted, intervals_of
 from cls_vla_ros.evaluation.calibration.report import draw, make_report, print_report
+from cls_vla_ros.evaluation.calibration.steps import fewest, measure_steps
 from cls_vla_ros.evaluation.loading import load, read_parameters
-from cls_vla_ros.evaluation.measures.traces import Trace, record
-from cls_vla_ros.inference import PolicyServer
+from cls_vla_ros.evaluation.measures.replays import replay
+from cls_vla_ros.evaluation.measures.traces import Trace, record, similarities
+from cls_vla_ros.inference import PolicyServer, ReuseLimits, Session
+from cls_vla_ros.inference.observation import picture_names
+from cls_vla_ros.inference.reuse.gate_sight import smallest_spread
 from cls_vla_ros.policy.checkpoint.calibrated import checkpoint_of, write_calibration
 from cls_vla_ros.recordings.episodes import Episode, frame_period_s
 
@@ -92,6 +98,21 @@ def parse_args() -> argparse.Namespace:
         "median, where 1 is as far as two noises are apart (default 0.5)",
     )
     parser.add_argument(
+        "--max-tail",
+        type=float,
+        default=1.0,
+        help="how far what is executed on a reused prefix may be from a full recompute, in 95 %% "
+        "of the cases, where 1 is as far as two noises are apart: it says how far the robot may "
+        "move since the prefix (default 1)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=_numbers,
+        metavar="N,N,...",
+        help="numbers of denoising steps to try: the fewest whose actions are within the policy's "
+        "own noise are written as num_steps",
+    )
+    parser.add_argument(
         "--max-delay",
         type=float,
         default=0.3,
@@ -116,6 +137,8 @@ def parse_args() -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} must be between 0 and 1, got {value}")
     if not args.max_delay >= 0:
         parser.error(f"--max-delay is a time of 0 s or more, got {args.max_delay}")
+    if not args.max_tail >= 0:
+        parser.error(f"--max-tail is a deviation of 0 or more, got {args.max_tail}")
     return args
 
 
@@ -157,18 +180,63 @@ def calibrate(
     """Thresholds, ageing and limits."""
     period_s = float(np.median([frame_period_s(trace.stamps_s) for trace in traces]))
     between_s = max(period_s, 1 / rate_hz)  # two inferences of the node
+    executed, oldest = max(1, round(between_s / period_s)), max(args.intervals)
     with progress(console) as bars:
         bar = bars.add_task("action deviation", total=len(episodes))
-        ageing = measure_ageing(
-            server, episodes, traces, max(args.intervals), args.seed, lambda: bars.advance(bar)
-        )
+        step = lambda: bars.advance(bar)  # noqa: E731
+        ageing = measure_ageing(server, episodes, traces, oldest, executed, args.seed, step)
+        steps = []
+        if args.steps:
+            bar = bars.add_task("fewer steps", total=len(args.steps) * len(episodes))
+            steps = measure_steps(
+                server, episodes, traces, args.steps, ageing.two_noises, args.seed, step
+            )
     oldest = min(ageing.max_frames(args.max_deviation), int(args.max_delay / period_s + 1e-2))
     max_age_s = round(oldest * period_s, DIGITS)
     max_reuses = int(max_age_s / between_s + 1e-2)
     wanted = Wanted.of(args.false_alarms, args.miss_rate, args.reuse_rate, max_reuses)
-    return Found(
-        intervals_of(traces, args.intervals, period_s, wanted), ageing, max_age_s, max_reuses
+    undisturbed = [similarities(t.obs_cls_out, t.obs_cls_out, executed) for t in traces]
+    spreads = [s for s in map(smallest_spread, undisturbed) if s is not None]
+    found = Found(
+        intervals_of(traces, args.intervals, period_s, wanted),
+        ageing,
+        max_age_s,
+        max_reuses,
+        round(ageing.drift.max_motion(args.max_tail), DIGITS),
+        min(spreads, default=None),
+        steps,
+        fewest(steps, ageing.of_noises),
     )
+    return replace(
+        found,
+        reuse=reuse_with(server, episodes, found, rate_hz, args.seed),
+        executed_p95=ageing.drift.p95_within(max_age_s, found.max_motion),
+    )
+
+
+def reuse_with(
+    server: PolicyServer, episodes: list[Episode], found: Found, rate_hz: float, seed: int
+) -> float:
+    """The share of inferences that reuse a prefix with what was found, without a frame guard."""
+    limits = replace(
+        ReuseLimits.always(picture_names(server.config)),
+        max_age_s=found.max_age_s,
+        max_reuses=found.max_reuses,
+        max_motion=found.max_motion,
+    )
+
+    def way(session: Session):
+        session.set_thresholds(
+            server.config.cls_similarity_threshold, found.to_config()["cls_thresholds"]
+        )
+        return lambda n: limits
+
+    reused = [
+        step.inference.prefix_reused
+        for episode in episodes
+        for step in replay(server, (f.observation for f in episode.frames(rate_hz)), way, seed)
+    ]
+    return float(np.mean(reused))
 
 
 if __name__ == "__main__":

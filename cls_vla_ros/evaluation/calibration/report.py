@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
 
+from cls_vla_ros.evaluation.calibration import steps
 from cls_vla_ros.evaluation.calibration.ageing import Ageing
 from cls_vla_ros.evaluation.calibration.found import Found
 from cls_vla_ros.evaluation.calibration.intervals import Interval
@@ -57,7 +59,15 @@ def make_report(found: Found, traces: Sequence[Trace], args: argparse.Namespace)
         "max_age_s": found.max_age_s,
         "max_reuses": found.max_reuses,
         "two_noises": found.ageing.two_noises,
+        "max_motion": found.max_motion,
+        "min_spread": found.min_spread,
+        "reuse": found.reuse,
+        "executed_p95": None if math.isnan(found.executed_p95) else found.executed_p95,
         "ageing": found.ageing.to_values(),
+        "drift": found.ageing.drift.to_values(),
+        "num_steps": found.num_steps,
+        "steps": steps.to_values(found.steps),
+        "two_noises_p95": float(np.quantile(found.ageing.of_noises, 0.95)),
     }
 
 
@@ -77,10 +87,22 @@ def print_report(found: Found, traces: Sequence[Trace], console: Console) -> Non
         )
     console.print(table)
     console.print(
-        f"a prefix may be {found.max_age_s:.3f} s old and be reused {found.max_reuses} times in a "
-        "row",
+        f"a prefix may be {found.max_age_s:.3f} s old, be reused {found.max_reuses} times in a "
+        f"row, and the robot may have moved by {found.max_motion:.3g} standard deviations since: "
+        f"{found.reuse:.0%} of these episodes' inferences reuse one, and 95 % of what is executed "
+        f"then is within {found.executed_p95:.2f} of two noises of a full recompute",
         highlight=False,
     )
+    explained = found.ageing.drift.explained()
+    console.print(
+        "rank correlation with the deviation: "
+        + ", ".join(
+            f"{name.replace('_', ' ')} {'-' if value is None else f'{value:.2f}'}"
+            for name, value in explained.items()
+        ),
+        highlight=False,
+    )
+    _print_steps(found, console)
     if not found.max_reuses:
         console.print(
             "[bold red]the actions on a reused prefix deviate too much at every age: nothing will "
@@ -88,13 +110,36 @@ def print_report(found: Found, traces: Sequence[Trace], console: Console) -> Non
         )
 
 
+def _print_steps(found: Found, console: Console) -> None:
+    rows = steps.to_values(found.steps)
+    if not rows:
+        return
+    table = Table(title="Denoising steps: deviation from the checkpoint's own, in two noises")
+    for name in ("steps", "median", "p95", "time of a full inference, ms"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        values = (row["median"], row["p95"], row["full_ms"])
+        table.add_row(str(row["num_steps"]), *(f"{value:.2f}" for value in values))
+    median, p95 = np.quantile(found.ageing.of_noises, steps.QUANTILES)
+    table.caption = f"of two noises: median {median:.2f}, p95 {p95:.2f}"
+    console.print(table)
+    console.print(
+        "none of them is within the policy's own noise: num_steps stays"
+        if found.num_steps is None
+        else f"num_steps: {found.num_steps}",
+        highlight=False,
+    )
+
+
 def draw(found: Found, traces: Sequence[Trace], path: Path) -> None:
     """Similarities, thresholds, ROC and ageing."""
-    figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(16, 8), layout="constrained")
     figure.suptitle(f"{len(traces)} episodes; changes: {changes_are(traces)}", fontsize=10)
     _draw_similarities(axes[0, 0], found.intervals)
     _draw_roc(axes[0, 1], found.intervals)
     _draw_thresholds(axes[1, 0], found.intervals)
+    _draw_drift(axes[0, 2], found)
+    _draw_steps(axes[1, 2], found)
     _draw_ageing(axes[1, 1], found.ageing, found.intervals, found.max_age_s)
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -175,5 +220,42 @@ def _draw_ageing(
         ylabel="deviation / that of two noises",
         title="Actions on a reused prefix",
         ylim=(0, None),
+    )
+    axes.legend(fontsize=8)
+
+
+def _draw_drift(axes: Axes, found: Found) -> None:
+    drift = found.ageing.drift
+    points = axes.scatter(drift.motions, drift.deviations, c=drift.ages_s, s=3, alpha=0.5)
+    axes.figure.colorbar(points, ax=axes, label="age of the prefix [s]")
+    bins = drift.bins()
+    for name, q, style in (("median", 0.5, "o-"), ("p95", 0.95, "s--")):
+        ends = [end for end, _ in bins]
+        axes.plot(ends, [np.quantile(v, q) for _, v in bins], style, ms=3, color="k", label=name)
+    axes.axhline(1, color="0.5", lw=1, label="two noises")
+    axes.axvline(
+        found.max_motion, color="tab:green", lw=2, label=f"furthest: {found.max_motion:.2f}"
+    )
+    axes.set(
+        xlabel="motion since the prefix [standard deviations]",
+        ylabel="deviation of what is executed / two noises",
+        title="The same by how far the robot moved",
+        ylim=(0, max(2.0, 1.2 * max((np.quantile(v, 0.95) for _, v in bins), default=0))),
+    )
+    axes.legend(fontsize=8, loc="upper left")
+
+
+def _draw_steps(axes: Axes, found: Found) -> None:
+    axes.set(
+        title="Fewer denoising steps (--steps)", xlabel="steps", ylabel="deviation / two noises"
+    )
+    rows = steps.to_values(found.steps)
+    for name, style, q in (("median", "o-", 0.5), ("p95", "s--", 0.95)):
+        axes.plot([r["num_steps"] for r in rows], [r[name] for r in rows], style, label=name)
+        axes.axhline(
+            np.quantile(found.ageing.of_noises, q), color="0.5", ls=style[-2:].strip("os"), lw=1
+        )
+    axes.annotate(
+        "grey: median and p95 of two noises", (0.98, 0.02), xycoords="axes fraction", ha="right"
     )
     axes.legend(fontsize=8)

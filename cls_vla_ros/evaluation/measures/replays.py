@@ -5,7 +5,7 @@ two of them differ by what was reused alone.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,7 +52,8 @@ def periodic(share: float, cameras: Iterable[str], phase: float) -> Way:
     def way(session: Session) -> Callable[[int], ReuseLimits]:
         session.threshold = -1.0
         always = ReuseLimits.always(cameras)
-        return lambda n: NEVER if is_due(n, share, phase) else always
+        never = replace(always, max_reuses=0)  # but what it computes is kept
+        return lambda n: never if is_due(n, share, phase) else always
 
     return way
 
@@ -69,7 +70,8 @@ def blocks(period: int, phase: int, cameras: Iterable[str]) -> Way:
     def way(session: Session) -> Callable[[int], ReuseLimits]:
         session.threshold = -1.0
         always = ReuseLimits.always(cameras)
-        return lambda n: NEVER if n == 0 or (n + phase) % period == 0 else always
+        never = replace(always, max_reuses=0)
+        return lambda n: never if n == 0 or (n + phase) % period == 0 else always
 
     return way
 

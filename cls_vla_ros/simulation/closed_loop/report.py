@@ -202,7 +202,7 @@ def make_table(summary: dict[str, dict[str, dict]]) -> Table:
                 ),
             )
         table.add_section()
-    table.caption = "vs: episodes that only this rule, and only full recompute or the timer of equal reuse, did"
+    table.caption = "vs: episodes that this rule, and that full recompute or the timer, alone did"
     return table
 
 

@@ -39,11 +39,15 @@ def test_what_it_finds_is_in_the_checkpoint_and_the_rest_is_kept(make_bag, train
     before = json.loads((path / "config.json").read_text())
     bags = [make_bag(f"bag{n}", frames=18, seed=n, events=EVENTS).path for n in range(2)]
     more = ("--intervals", "1,4", "--action-topic", "command")
-    limits = ("--max-deviation", "1000", "--max-delay", "0.12")
+    limits = ("--max-deviation", "1000", "--max-delay", "0.12", "--max-tail", "1000")
+    limits += ("--steps", "3,4")
     run(calibrate.main, "--policy", path, *more, *limits, *bags)
     after = json.loads((path / "config.json").read_text())
     changed = {name for name in after if after[name] != before[name]}
-    assert changed == {"cls_thresholds", "cls_max_age_s", "cls_max_reuses"}
+    assert changed == {
+        *("cls_thresholds", "cls_max_age_s", "cls_max_reuses", "cls_max_motion", "num_steps"),
+    }
+    assert after["cls_min_spread"] is None  # of 18 frames nobody can say
     report = json.loads((path / "calibration.json").read_text())
     assert after["cls_thresholds"] == [[i["seconds"], i["threshold"]] for i in report["intervals"]]
     assert [i["seconds"] for i in report["intervals"]] == pytest.approx([0.05, 0.2])
@@ -51,6 +55,12 @@ def test_what_it_finds_is_in_the_checkpoint_and_the_rest_is_kept(make_bag, train
     assert report["intervals"][1]["similarities"]["light"]["pairs"] == 2 * 4
     assert report["intervals"][1]["similarities"]["ordinary"]["pairs"] == 2 * 6
     assert report["changes"] == "labelled"
+    assert [row["num_steps"] for row in report["steps"]] == [3, 4]
+    assert after["num_steps"] == report["num_steps"] == 3
+    assert after["cls_max_motion"] == report["max_motion"] > 1.0  # the joints are drawn anew
+    assert report["drift"]["samples"] > 20
+    # Computed at frames 0, 3, 6, ...: two reuses in a row, unless the gate says no.
+    assert 0.3 < report["reuse"] <= 12 / 18
     assert (after["cls_max_age_s"], after["cls_max_reuses"]) == (pytest.approx(0.1), 2)
     assert (path / "calibration.png").stat().st_size > 10_000
     config = load_config(path)

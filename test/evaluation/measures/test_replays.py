@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cls_vla_ros.evaluation.calibration.ageing import Ageing
+from cls_vla_ros.evaluation.calibration.motion import Drift
 from cls_vla_ros.evaluation.measures.replays import (
     Step,
     blocks,
@@ -75,9 +76,12 @@ def test_prefixes_of_every_age_are_replayed(server, observations):
 
 def test_the_oldest_age_is_the_last_before_the_first_that_deviates_too_much():
     values = {frames: np.full(20, off) for frames, off in ((1, 0.1), (2, 0.5), (3, 0.9), (4, 0.2))}
-    ageing = Ageing(values, 1.0)
+    nothing = np.zeros(0), Drift(*np.zeros((3, 0)))
+    ageing = Ageing(values, 1.0, *nothing)
     assert [ageing.max_frames(limit) for limit in (0.05, 0.1, 0.6, 2.0)] == [0, 1, 2, 4]
-    assert Ageing({1: np.zeros(3)}, 1.0).max_frames(1.0) == 0  # three samples say nothing
+    assert (
+        Ageing({1: np.zeros(3)}, 1.0, *nothing).max_frames(1.0) == 0
+    )  # three samples say nothing
 
 
 @dataclass
@@ -103,6 +107,7 @@ class Script:
                 reason,
                 0,
                 age_s,
+                0.0,
                 0,
                 0.0,
                 0.0,
