@@ -10,8 +10,16 @@ from lerobot.utils.constants import (
 from torch import Generator, Tensor
 
 from cls_vla_ros.policy.training.cls_pairs import Pairs
-from cls_vla_ros.policy.training.nuisances import VISIBLE, disturb, draw_patches, keep_some
+from cls_vla_ros.policy.training.nuisances import (
+    VISIBLE,
+    disturb,
+    draw_patches,
+    keep_some,
+)
 
+# How often both frames of a pair are disturbed alike, as by a camera whose colours are off; else
+# each by itself, so that the one may be what it was while the light goes out for the other.
+STEADY_SHARE = 0.5
 PRESENT = "_padding_mask"  # lerobot's key for whether a camera's picture is there
 
 

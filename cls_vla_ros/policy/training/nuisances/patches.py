@@ -1,4 +1,4 @@
-"""What a picture may do without the scene having changed, and patches that do change it.
+"""What changes a scene: patches for pictures.
 
 All of it works on pictures (B, 3, height, width) float32 in [0, 1], draws from a torch generator
 (None for torch's own), and is vectorised over the batch.
@@ -9,9 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-BRIGHTNESS = (0.7, 1.3)  # gain; lights are dimmed and turned up
-NOISE_STD = 0.02  # of 1; at most
-SHIFT_PIXELS = 1  # at most, up or down and to a side: a camera trembles
+from cls_vla_ros.policy.training.nuisances.draw import uniform
+from cls_vla_ros.policy.training.nuisances.formulas import moved
 
 # Half axes of a patch, as a share of the picture's sides: from a mug far away to a hand before
 # the lens.
@@ -42,29 +41,6 @@ class Patch(NamedTuple):
         return (self.paste(pictures) - pictures).abs().mean(dim=(1, 2, 3))
 
 
-def disturb(pictures: Tensor, generator: Generator | None = None) -> Tensor:
-    """Other light, noise and a camera that trembles; each picture has its own.
-
-    Args:
-        pictures: (B, 3, height, width).
-        generator: what to draw from.
-
-    Returns:
-        (B, 3, height, width) in [0, 1].
-    """
-    size = len(pictures)
-    shift = torch.randint(
-        -SHIFT_PIXELS, SHIFT_PIXELS + 1, (2, size), generator=generator, device=pictures.device
-    )
-    moved = _moved(pictures, *shift)
-    gain = _uniform(BRIGHTNESS, size, pictures, generator)[:, None, None, None]
-    std = _uniform((0.0, NOISE_STD), size, pictures, generator)[:, None, None, None]
-    noise = torch.randn(
-        pictures.shape, generator=generator, device=pictures.device, dtype=pictures.dtype
-    )
-    return (moved * gain + noise * std).clamp(0.0, 1.0)
-
-
 def draw_patches(pictures: Tensor, generator: Generator | None = None) -> Patch:
     """For each picture something that was not there: natural, displaced or flat.
 
@@ -78,11 +54,11 @@ def draw_patches(pictures: Tensor, generator: Generator | None = None) -> Patch:
         generator: what to draw from.
     """
     size, device = len(pictures), pictures.device
-    kind = _uniform((0.0, 1.0), size, pictures, generator)
+    kind = uniform((0.0, 1.0), size, pictures, generator)
     other = torch.randint(1, max(size, 2), (size,), generator=generator, device=device)
     other = (torch.arange(size, device=device) + other) % size
-    natural = _moved(pictures[other], *_offsets(pictures, (0.0, 0.5), generator))
-    displaced = _moved(pictures, *_offsets(pictures, PATCH_MOVED, generator))
+    natural = moved(pictures[other], *_offsets(pictures, (0.0, 0.5), generator))
+    displaced = moved(pictures, *_offsets(pictures, PATCH_MOVED, generator))
     colour = torch.rand((size, 3, 1, 1), generator=generator, device=device)
     flat = colour.to(pictures.dtype).expand_as(pictures)
     kind = kind[:, None, None, None]
@@ -113,7 +89,7 @@ def _outlines(pictures: Tensor, generator: Generator | None) -> Tensor:
     size, (height, width) = len(pictures), pictures.shape[-2:]
 
     def draw(low: float, high: float) -> Tensor:
-        return _uniform((low, high), size, pictures, generator)[:, None, None]
+        return uniform((low, high), size, pictures, generator)[:, None, None]
 
     rows = torch.arange(height, device=pictures.device, dtype=pictures.dtype)[:, None]
     columns = torch.arange(width, device=pictures.device, dtype=pictures.dtype)
@@ -136,26 +112,6 @@ def _offsets(
 ) -> tuple[Tensor, Tensor]:
     """Distances in pixels, up or down and to a side, in a random direction: 2 x (B,) int."""
     size, (height, width) = len(pictures), pictures.shape[-2:]
-    far = _uniform(shares, size, pictures, generator)
-    angle = _uniform((0.0, 2 * torch.pi), size, pictures, generator)
+    far = uniform(shares, size, pictures, generator)
+    angle = uniform((0.0, 2 * torch.pi), size, pictures, generator)
     return (far * angle.sin() * height).round().long(), (far * angle.cos() * width).round().long()
-
-
-def _moved(pictures: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Each picture moved by whole pixels; what comes in at an edge repeats the edge."""
-    height, width = pictures.shape[-2:]
-    rows = torch.arange(height, device=pictures.device) - down[:, None]  # (B, height)
-    columns = torch.arange(width, device=pictures.device) - right[:, None]  # (B, width)
-    which = torch.arange(len(pictures), device=pictures.device)[:, None, None]
-    moved = pictures.permute(0, 2, 3, 1)[
-        which, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
-    ]
-    return moved.permute(0, 3, 1, 2)
-
-
-def _uniform(
-    bounds: tuple[float, float], size: int, like: Tensor, generator: Generator | None
-) -> Tensor:
-    low, high = bounds
-    drawn = torch.rand(size, generator=generator, device=like.device, dtype=like.dtype)
-    return low + (high - low) * drawn
