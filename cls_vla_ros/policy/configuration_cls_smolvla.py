@@ -60,6 +60,10 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             varies by less than half of it is blind; None: not looked at.
         cls_episodes_trained_on: `provenance.fingerprint` of each episode that the CLS head was
             trained on, so that nobody calibrates or judges on them unawares. Training sets it.
+        nuisance_share: share of the training samples, in [0, 1], on whose pictures actions are
+            learned as other cameras and other light would have made them (`nuisances/`), so that
+            the policy acts the same then. The CLS objective's pictures are all disturbed, whatever
+            it is.
     """
 
     use_cls_head: bool = True
@@ -79,6 +83,9 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     stale_prefix_share: float = 0.0
     train_cls_only: bool = False
     cls_episodes_trained_on: list[str] = field(default_factory=list)
+
+    # How actions are learned.
+    nuisance_share: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,11 +123,11 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             )
         if not 0 <= self.cls_loss_weight < math.inf:
             raise ValueError(f"cls_loss_weight must be 0 or more, got {self.cls_loss_weight}")
-        if not 0 <= self.stale_prefix_share <= 1:
-            raise ValueError(
-                "stale_prefix_share is a share of the samples, in [0, 1], got "
-                f"{self.stale_prefix_share}"
-            )
+        for name in ("stale_prefix_share", "nuisance_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name} is a share of the samples, in [0, 1], got {getattr(self, name)}"
+                )
         if self.cls_pair_steps < 1:
             raise ValueError(
                 "cls_pair_steps is a number of frames, at least 1, between the two frames of a "

@@ -21,7 +21,7 @@ from cls_vla_ros.policy.training.cls_objective import (
     vicreg,
 )
 from cls_vla_ros.policy.training.cls_pairs import draw_pairs, on_stale_prefixes
-from cls_vla_ros.policy.training.cls_views import make_views
+from cls_vla_ros.policy.training.cls_views import disturb_some, make_views
 from cls_vla_ros.policy.training.provenance import dataset_fingerprints
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class CLSTraining(SmolVLAPolicy):
 
     The loss is SmolVLA's action loss on frame t plus `cls_loss_weight` times the objective; with
     `train_cls_only` it is the objective alone. With `stale_prefix_share` the action loss of some
-    samples is that on pictures of an earlier frame.
+    samples is that on pictures of an earlier frame, with `nuisance_share` on disturbed ones.
     """
 
     def _start_training(self, dataset_meta) -> None:
@@ -129,6 +129,10 @@ class CLSTraining(SmolVLAPolicy):
             _check(batch, cameras, len(config.observation_delta_indices))
         if not config.train_cls_only:
             current = on_stale_prefixes(batch, cameras, stale)
+            if self.training:
+                current = disturb_some(
+                    current, cameras, self._picture_size(), config.nuisance_share
+                )
             losses, log = super().forward(current, noise, time, reduction=reduction)
         if not config.trains_cls:
             return losses, log
@@ -158,10 +162,9 @@ class CLSTraining(SmolVLAPolicy):
         return objective
 
     def _objective_of(self, batch, pairs, cameras: list[str]) -> Objective:
-        name, resize_to = self.config.cls_objective, self.config.resize_imgs_with_padding
-        size = resize_to and (resize_to[1], resize_to[0])  # lerobot has width first
+        name, size = self.config.cls_objective, self._picture_size()
         is_2x2 = name == "infonce_2x2"
-        views, visible = make_views(batch, pairs, cameras, size, with_patches=is_2x2)
+        views, visible = make_views(batch, pairs, cameras, size, with_changes=is_2x2)
         cls = self._cls_outputs(views)  # (2 M or 4 M, N, H)
         before, now = cls.chunk(2)
         predicted, seen = before[:, PREDICTED], now[:, SEEN]
@@ -172,6 +175,11 @@ class CLSTraining(SmolVLAPolicy):
         if is_2x2:
             return info_nce_2x2(predicted, seen, log_scale, unlike, visible)
         return info_nce(predicted, seen, log_scale, unlike, None)
+
+    def _picture_size(self) -> tuple[int, int] | None:
+        """Height and width of the policy's pictures; None where it takes them as they are."""
+        resize_to = self.config.resize_imgs_with_padding
+        return resize_to and (resize_to[1], resize_to[0])  # lerobot has width first
 
     def _cls_outputs(self, batch: dict[str, Tensor]) -> Tensor:
         images, img_masks = self.prepare_images(batch)

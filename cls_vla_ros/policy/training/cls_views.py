@@ -1,4 +1,4 @@
-"""The pictures that the CLS objective looks at: pairs of frames, disturbed and patched."""
+"""The pictures that the CLS objective looks at: pairs of frames, disturbed and changed."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,9 +12,10 @@ from torch import Generator, Tensor
 from cls_vla_ros.policy.training.cls_pairs import Pairs
 from cls_vla_ros.policy.training.nuisances import (
     VISIBLE,
+    Strengths,
     disturb,
-    draw_patches,
-    keep_some,
+    draw_changes,
+    draw_strengths,
 )
 
 # How often both frames of a pair are disturbed alike, as by a camera whose colours are off; else
@@ -28,10 +29,13 @@ def make_views(
     pairs: Pairs,
     cameras: list[str],
     size: tuple[int, int] | None,
-    with_patches: bool,
+    with_changes: bool,
     generator: Generator | None = None,
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """One batch of all the views of M pairs, each with nuisances of its own.
+    """One batch of all the views of M pairs, disturbed.
+
+    A frame before and after a change is disturbed alike, so that nothing but the change tells them
+    apart.
 
     Args:
         batch: of lerobot's training; pictures (B, D, 3, height, width) in [0, 1].
@@ -39,26 +43,29 @@ def make_views(
         cameras: the policy's that are in the batch.
         size: height and width of the policy's pictures, so that a nuisance of a pixel is one of
             the policy's; None where it takes them as they are.
-        with_patches: whether the scenes come a second time with something pasted into them.
+        with_changes: whether the scenes come a second time as they are after a change.
         generator: what to draw from.
 
     Returns:
-        A batch as stock SmolVLA takes it, of the frames at t - k and then those at t, with
-        patches [t - k, t - k patched, t, t patched]; and (M,) bool, where the patch can be seen.
+        A batch as stock SmolVLA takes it, of the frames at t - k and then those at t, with changes
+        [t - k, t - k changed, t, t changed]; and (M,) bool, where the change can be seen.
     """
     frames = {camera: _frames(batch[camera], pairs, size) for camera in cameras}
     views = {camera: [before, now] for camera, (before, now) in frames.items()}
     visible = pairs.rows.new_zeros(len(pairs.rows), dtype=torch.bool)
-    if with_patches:
+    if with_changes:
         change = torch.zeros(len(pairs.rows), device=pairs.rows.device)
-        drawn = [draw_patches(before, generator) for before, _ in frames.values()]
-        for camera, patch in zip(cameras, keep_some(drawn, generator), strict=True):
+        changes = draw_changes([before for before, _ in frames.values()], generator)
+        for camera, made in zip(cameras, changes, strict=True):
             before, now = frames[camera]
-            views[camera] = [before, patch.paste(before), now, patch.paste(now)]
-            change = change + patch.change(before)
+            views[camera] = [before, made.make(before), now, made.make(now)]
+            change = change + made.size(before)
         visible = change > VISIBLE
-    copies = 4 if with_patches else 2
-    out = {camera: disturb(torch.cat(parts), generator) for camera, parts in views.items()}
+    copies = 4 if with_changes else 2
+    out = {}
+    for camera, parts in views.items():
+        strengths = _strengths(parts[0], copies, generator)
+        out[camera] = disturb(torch.cat(parts), generator, strengths)
     present = [f"{camera}{PRESENT}" for camera in cameras if f"{camera}{PRESENT}" in batch]
     state = batch[OBS_STATE] if batch[OBS_STATE].ndim == 2 else batch[OBS_STATE][:, -1]
     # The CLS tokens do not see the state; it is there because a prefix has one.
@@ -70,15 +77,59 @@ def make_views(
     return out, visible
 
 
+def disturb_some(
+    batch: dict[str, Tensor],
+    cameras: list[str],
+    size: tuple[int, int] | None,
+    share: float,
+    generator: Generator | None = None,
+) -> dict[str, Tensor]:
+    """The batch with pictures that real cameras might have taken in the place of some rows'.
+
+    Args:
+        batch: pictures (B, 3, height, width) in [0, 1].
+        cameras: the policy's that are in the batch; a row is disturbed in all of them, in each by
+            itself.
+        size: as of `make_views`.
+        share: of the rows, in [0, 1], at random.
+        generator: what to draw from.
+    """
+    if not share:
+        return batch
+    disturbed = dict(batch)
+    for camera in cameras:
+        disturbed[camera] = _resized(batch[camera], size).clone()
+    first = disturbed[cameras[0]]
+    drawn = torch.rand(len(first), generator=generator, device=first.device) < share
+    rows = drawn.nonzero()[:, 0]
+    for camera in cameras:
+        pictures = disturbed[camera]
+        pictures[rows] = disturb(pictures[rows], generator)
+    return disturbed
+
+
+def _strengths(like: Tensor, copies: int, generator: Generator | None) -> Strengths:
+    """Of M pairs with so many views, in the order of `make_views`."""
+    before, now = (draw_strengths(len(like), like, generator) for _ in range(2))
+    steady = torch.rand(len(like), generator=generator, device=like.device) < STEADY_SHARE
+    now = before.where(steady, now)
+    half = copies // 2
+    return before.then(*[before] * (half - 1), *[now] * half)
+
+
 def _frames(pictures: Tensor, pairs: Pairs, size: tuple[int, int] | None) -> tuple[Tensor, Tensor]:
     """The frames at t - k and at t, each (M, 3, height, width), as large as the policy's."""
-    before, now = pictures[pairs.rows, pairs.earlier], pictures[pairs.rows, -1]
-    if size is None:
-        return before, now
+    both = torch.cat([pictures[pairs.rows, pairs.earlier], pictures[pairs.rows, -1]])
+    return _resized(both, size).chunk(2)
+
+
+def _resized(pictures: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """As lerobot's resize_with_pad, without the pad."""
     height, width = pictures.shape[-2:]
-    ratio = max(height / size[0], width / size[1])  # as lerobot's resize_with_pad, without the pad
+    if size is None:
+        return pictures
+    ratio = max(height / size[0], width / size[1])
     smaller = (int(height / ratio), int(width / ratio))
     if smaller == (height, width):
-        return before, now
-    both = F.interpolate(torch.cat([before, now]), smaller, mode="bilinear", align_corners=False)
-    return both.chunk(2)
+        return pictures
+    return F.interpolate(pictures, smaller, mode="bilinear", align_corners=False)

@@ -120,6 +120,33 @@ def test_the_actions_are_learned_on_stale_prefixes_in_training_alone(
     assert loss[-1].item() == pytest.approx(own[-1].item(), abs=1e-5)  # it has no earlier frame
 
 
+def test_the_actions_are_learned_on_disturbed_pictures_in_training_alone(
+    with_stock_weights, training_batch, monkeypatch
+):
+    def black(batch, cameras, size, share):
+        asked.append((size, share))
+        return batch | {camera: torch.zeros_like(batch[camera]) for camera in cameras}
+
+    asked = []
+    monkeypatch.setattr(cls_training, "disturb_some", black)
+    policy = with_stock_weights(cls_loss_weight=0.0, nuisance_share=0.3)
+    assert policy.config.observation_delta_indices == [0]
+    batch, noise, time = training_batch(deltas=1), torch.randn(10, 50, 32), torch.full((10,), 0.5)
+    dark = {key: torch.zeros_like(value) for key, value in batch.items() if value.ndim == 5}
+
+    def loss_of(batch):
+        return policy.forward(batch, noise, time)[0].item()
+
+    policy.eval()
+    own, disturbed = loss_of(batch), loss_of(batch | dark)
+    assert asked == []
+    policy.train()
+    assert loss_of(batch) == pytest.approx(disturbed, rel=1e-5)
+    assert loss_of(batch) != pytest.approx(own, rel=1e-4)
+    width, height = policy.config.resize_imgs_with_padding
+    assert set(asked) == {((height, width), 0.3)}
+
+
 def test_alone_the_head_learns_and_nothing_else(with_stock_weights, training_batch):
     policy = with_stock_weights(train_cls_only=True, cls_attention="readout", cls_pair_steps=2)
     assert policy.config.action_delta_indices is None
@@ -230,6 +257,7 @@ def test_a_batch_that_lacks_something_says_what_to_do(with_stock_weights, traini
         ({"cls_loss_weight": -1.0}, "0 or more"),
         ({"cls_pair_steps": 0}, "at least 1"),
         ({"stale_prefix_share": 1.5}, "in .0, 1., got 1.5"),
+        ({"nuisance_share": -0.5}, "nuisance_share is a share .* got -0.5"),
         ({"train_cls_only": True}, "add_cls_head"),
         ({"train_cls_only": True, "cls_loss_weight": 0.0}, "above 0"),
     ],
@@ -247,7 +275,7 @@ def test_the_earlier_frame_predicts_what_the_later_one_sees(
     for key in [key for key in batch if key.startswith("observation.images") and "pad" not in key]:
         batch[key] = torch.zeros_like(batch[key])
         batch[key][:, -1] = 1.0  # a row's own frame is white, earlier ones are black
-    monkeypatch.setattr(cls_views, "disturb", lambda pictures, generator: pictures)
+    monkeypatch.setattr(cls_views, "disturb", lambda pictures, *_: pictures)
     handed = {}
 
     def outputs(views):

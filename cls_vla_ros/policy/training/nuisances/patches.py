@@ -7,6 +7,7 @@ All of it works on pictures (B, 3, height, width) float32 in [0, 1], draws from 
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor
 
 from cls_vla_ros.policy.training.nuisances.draw import uniform
@@ -15,9 +16,12 @@ from cls_vla_ros.policy.training.nuisances.formulas import moved
 # Half axes of a patch, as a share of the picture's sides: from a mug far away to a hand before
 # the lens.
 PATCH_HALF_AXES = (0.05, 0.4)
-# How far a displaced region was moved, as a share of the sides.
-PATCH_MOVED = (0.05, 0.3)
-NATURAL, DISPLACED, FLAT = 0.3, 0.45, 0.25  # how often each kind
+# How far a displaced region was moved, as a share of the sides. On a table that fills half of a
+# picture 64 wide, 4 cm are 2 to 4 pixels: the near ones are as frequent as the far ones.
+PATCH_MOVED = (0.04, 0.3)
+NATURAL, DISPLACED, FLAT = 0.25, 0.4, 0.15  # how often each kind; the rest is textured
+LOBED = 0.3  # how many outlines have lobes, as a hand's fingers
+LOBE_DEPTHS, LOBES = (0.2, 0.6), (3, 6)
 VISIBLE = 0.002  # mean change of a picture below which nobody could see the patch
 
 
@@ -36,18 +40,23 @@ class Patch(NamedTuple):
         """The pictures with it, (B, 3, height, width)."""
         return torch.lerp(pictures, self.content, self.mask)
 
+    def only(self, where: Tensor) -> "Patch":
+        """The patch where `where` (B,) holds, and nothing elsewhere."""
+        return Patch(self.mask * where[:, None, None, None], self.content)
+
     def change(self, pictures: Tensor) -> Tensor:
         """How much it changes each picture: mean absolute difference, (B,)."""
         return (self.paste(pictures) - pictures).abs().mean(dim=(1, 2, 3))
 
 
 def draw_patches(pictures: Tensor, generator: Generator | None = None) -> Patch:
-    """For each picture something that was not there: natural, displaced or flat.
+    """For each picture something that was not there: natural, displaced, flat or textured.
 
     natural: a region of another picture of the batch. displaced: the same region of the same
     picture, moved, so that something in it is gone from where it was and is elsewhere. flat: one
-    colour, as of a box or a hand close to the lens. Its outline is an ellipse or nearly a
-    rectangle, turned, with a sharp or soft edge.
+    colour, as of a box close to the lens. textured: a colour with blotches, faint as on a sleeve
+    or a hand in half shade, or strong. Its outline is an ellipse or nearly a rectangle, turned,
+    with a sharp or soft edge, and sometimes with lobes.
 
     Args:
         pictures: (B, 3, height, width).
@@ -64,28 +73,37 @@ def draw_patches(pictures: Tensor, generator: Generator | None = None) -> Patch:
     kind = kind[:, None, None, None]
     content = torch.where(kind < NATURAL, natural, displaced)
     content = torch.where(kind >= NATURAL + DISPLACED, flat, content)
+    textured = flat + _blotches(pictures, generator)
+    content = torch.where(kind >= NATURAL + DISPLACED + FLAT, textured.clamp(0.0, 1.0), content)
     return Patch(_outlines(pictures, generator), content)
 
 
-def keep_some(patches: list[Patch], generator: Generator | None = None) -> list[Patch]:
-    """Of the patches of C cameras, leave each sample some: what is seen by one is not by all.
-
-    Args:
-        patches: for each camera.
-        generator: what to draw from.
-    """
-    size, device = len(patches[0].mask), patches[0].mask.device
-    kept = torch.rand((len(patches), size), generator=generator, device=device) < 0.6
-    always = torch.randint(len(patches), (size,), generator=generator, device=device)
+def cameras_of(cameras: int, like: Tensor, generator: Generator | None = None) -> Tensor:
+    """(C, B) bool, which cameras see what changes in each sample; at least one does."""
+    size, device = len(like), like.device
+    kept = torch.rand((cameras, size), generator=generator, device=device) < 0.6
+    always = torch.randint(cameras, (size,), generator=generator, device=device)
     kept[always, torch.arange(size, device=device)] = True
-    return [
-        Patch(patch.mask * keep[:, None, None, None], patch.content)
-        for patch, keep in zip(patches, kept, strict=True)
-    ]
+    return kept
+
+
+def _blotches(pictures: Tensor, generator: Generator | None) -> Tensor:
+    """(B, 3, height, width), around 0: smooth noise, from none at all to all there can be."""
+    size, (height, width) = len(pictures), pictures.shape[-2:]
+    coarse = torch.rand((size, 3, 8, 8), generator=generator, device=pictures.device) - 0.5
+    fine = F.interpolate(
+        coarse.to(pictures.dtype), (height, width), mode="bilinear", align_corners=False
+    )
+    contrast = uniform((0.0, 1.0), size, pictures, generator).square()
+    return fine * contrast[:, None, None, None]
 
 
 def _outlines(pictures: Tensor, generator: Generator | None) -> Tensor:
-    """Masks (B, 1, height, width): |u / a|^p + |v / b|^p < 1 in turned coordinates u, v."""
+    """Masks (B, 1, height, width): |u / a|^p + |v / b|^p < 1 in turned coordinates u, v.
+
+    Those with k lobes of depth d: (1 + d cos(k theta + phase)) times that, with theta the angle of
+    (u / a, v / b).
+    """
     size, (height, width) = len(pictures), pictures.shape[-2:]
 
     def draw(low: float, high: float) -> Tensor:
@@ -102,6 +120,10 @@ def _outlines(pictures: Tensor, generator: Generator | None) -> Tensor:
     a, b = draw(low, high).exp() * side, draw(low, high).exp() * side
     power = torch.where(draw(0.0, 1.0) < 0.5, 2.0, 8.0)
     distance = ((u / a).abs() ** power + (v / b).abs() ** power) ** (1 / power)
+    depth = torch.where(draw(0.0, 1.0) < LOBED, draw(*LOBE_DEPTHS), 0.0)
+    lobes = draw(LOBES[0], LOBES[1] + 1).floor()
+    theta = torch.atan2(v / b, u / a)
+    distance = distance * (1 + depth * (lobes * theta + draw(0.0, 2 * torch.pi)).cos())
     softness = draw(0.3, 1.5)  # pixels
     edge = (1 - distance) * torch.minimum(a, b) / softness
     return edge.clamp(-30, 30).sigmoid()[:, None]
@@ -112,6 +134,8 @@ def _offsets(
 ) -> tuple[Tensor, Tensor]:
     """Distances in pixels, up or down and to a side, in a random direction: 2 x (B,) int."""
     size, (height, width) = len(pictures), pictures.shape[-2:]
-    far = uniform(shares, size, pictures, generator)
+    low, high = shares
+    far = uniform((0.0, 1.0), size, pictures, generator)
+    far = low * (high / low) ** far if low else high * far  # small ones as often as large ones
     angle = uniform((0.0, 2 * torch.pi), size, pictures, generator)
     return (far * angle.sin() * height).round().long(), (far * angle.cos() * width).round().long()

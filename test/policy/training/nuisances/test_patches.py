@@ -3,10 +3,8 @@ import torch
 
 from cls_vla_ros.policy.training.nuisances import (
     VISIBLE,
-    Patch,
     disturb,
     draw_patches,
-    keep_some,
 )
 
 
@@ -64,10 +62,40 @@ def test_a_displaced_patch_is_a_region_of_the_same_picture(pictures, monkeypatch
     assert (patch.content != pictures).flatten(1).any(1).all()
 
 
-def test_each_sample_keeps_a_patch_in_a_camera_and_not_always_in_all(pictures):
-    front, wrist = draw_patches(pictures, generator()), draw_patches(pictures, generator(1))
-    ones = [Patch(torch.ones_like(p.mask), p.content) for p in (front, wrist)]
-    kept = torch.stack([p.mask.amax((1, 2, 3)) for p in keep_some(ones, generator(2))])
-    assert kept.amax(0).min() == 1
-    assert kept.amin(0).min() == 0
-    assert kept.amin(0).max() == 1
+def test_a_near_displacement_is_as_frequent_as_a_far_one(pictures, monkeypatch):
+    module = "cls_vla_ros.policy.training.nuisances.patches"
+    drawn = []
+    monkeypatch.setattr(
+        f"{module}.moved",
+        lambda p, down, right: drawn.append(torch.hypot(down / 48, right / 64)) or p,
+    )
+    for seed in range(20):
+        draw_patches(pictures, generator(seed))
+    far = torch.cat(drawn[1::2])  # of each two calls the displaced regions' is the second
+    assert 0.25 < (far < 0.08).float().mean() < 0.45
+    assert 0.25 < (far > 0.15).float().mean() < 0.45
+    assert far.min() > 0.02
+    assert far.max() < 0.32
+
+
+def test_some_patches_are_textured_and_some_outlines_have_lobes(pictures, monkeypatch):
+    module = "cls_vla_ros.policy.training.nuisances.patches"
+    for share in ("NATURAL", "DISPLACED", "FLAT"):
+        monkeypatch.setattr(f"{module}.{share}", 0.0)
+    monkeypatch.setattr(f"{module}.LOBED", 0.0)
+    plain = draw_patches(pictures, generator())
+    contrast = plain.content.flatten(2).std(-1).amax(1)
+    assert contrast.min() < 0.01
+    assert contrast.max() > 0.15
+    assert plain.content.min() >= 0
+    assert plain.content.max() <= 1
+    monkeypatch.setattr(f"{module}.LOBED", 1.0)
+    lobed = draw_patches(pictures, generator())
+    assert torch.equal(lobed.content, plain.content)
+    # An ellipse or a rectangle crosses each row once; fingers cross it more often.
+    edges = {
+        name: ((patch.mask > 0.5).float().diff(dim=-1) > 0).sum(-1).amax((1, 2))
+        for name, patch in (("plain", plain), ("lobed", lobed))
+    }
+    assert edges["plain"].max() == 1
+    assert (edges["lobed"] > 1).float().mean() > 0.2
