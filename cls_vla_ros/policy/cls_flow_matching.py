@@ -12,6 +12,7 @@ from cls_vla_ros.policy.cls_adapter import CLSAdapter
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.prefix import Prefix
 from cls_vla_ros.policy.training.cls_objective import INITIAL_LOG_SCALE
+from cls_vla_ros.policy.training.few_steps import shifted
 
 if TYPE_CHECKING:
     from lerobot.policies.rtc.modeling_rtc import RTCProcessor
@@ -73,6 +74,10 @@ class CLSVLAFlowMatching(VLAFlowMatching):
     @property
     def _cls_in_prefix(self) -> bool:
         return self.config.use_cls_head and self.config.cls_attention == "bidirectional"
+
+    def sample_time(self, bsize: int, device: torch.device) -> Tensor:
+        """Times of flow matching in training, (bsize,): lerobot's, nearer to the noise."""
+        return shifted(super().sample_time(bsize, device), self.config.time_shift)
 
     def embed_prefix(self, images, img_masks, lang_tokens, lang_masks, state=None):
         """Stock SmolVLA's prefix, with the CLS tokens before it if the layout is bidirectional.

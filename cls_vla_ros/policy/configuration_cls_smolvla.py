@@ -64,6 +64,12 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             learned as other cameras and other light would have made them (`nuisances/`), so that
             the policy acts the same then. The CLS objective's pictures are all disturbed, whatever
             it is.
+        time_shift: above 1, training sees more noise, which makes few denoising steps better; see
+            few_steps.shifted. 1: as SmolVLA.
+        distill_from: a checkpoint, directory or hub id, whose flow the policy learns to follow in
+            `num_steps` steps, instead of from the dataset's actions; see
+            few_steps.few_step_batch. Give it and --policy.num_steps beside --policy.path, the
+            same checkpoint, for a short training at the end. None: not.
     """
 
     use_cls_head: bool = True
@@ -86,6 +92,8 @@ class CLSSmolVLAConfig(SmolVLAConfig):
 
     # How actions are learned.
     nuisance_share: float = 0.0
+    time_shift: float = 1.0
+    distill_from: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -128,6 +136,13 @@ class CLSSmolVLAConfig(SmolVLAConfig):
                 raise ValueError(
                     f"{name} is a share of the samples, in [0, 1], got {getattr(self, name)}"
                 )
+        if not 0 < self.time_shift < math.inf:
+            raise ValueError(f"time_shift must be above 0, got {self.time_shift}")
+        if self.distill_from and (self.train_cls_only or self.adapt_to_pi_aloha):
+            raise ValueError(
+                "distill_from trains the actions, so it needs train_cls_only=false; and "
+                "adapt_to_pi_aloha=false, because it does not convert them"
+            )
         if self.cls_pair_steps < 1:
             raise ValueError(
                 "cls_pair_steps is a number of frames, at least 1, between the two frames of a "

@@ -22,6 +22,7 @@ from cls_vla_ros.policy.training.cls_objective import (
 )
 from cls_vla_ros.policy.training.cls_pairs import draw_pairs, on_stale_prefixes
 from cls_vla_ros.policy.training.cls_views import disturb_some, make_views
+from cls_vla_ros.policy.training.few_steps import few_step_batch
 from cls_vla_ros.policy.training.provenance import dataset_fingerprints
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class CLSTraining(SmolVLAPolicy):
         self._dataset_meta = dataset_meta
         self._episodes_seen: set[int] = set()
         self._full_batch_seen = False
+        self._teacher: CLSTraining | None = None
         config = self.config
         if dataset_meta is None or not config.trains_cls:
             return
@@ -86,6 +88,30 @@ class CLSTraining(SmolVLAPolicy):
                 f"cls_objective={config.cls_objective} tells episodes apart, and the dataset has "
                 "one: record more, or take --policy.cls_objective=vicreg"
             )
+
+    def _teacher_on(self, device: torch.device) -> "CLSTraining":
+        """The policy of `distill_from`, loaded once.
+
+        Raises:
+            FileNotFoundError: there is no such checkpoint.
+            ValueError: it does not take and give what this policy does.
+        """
+        if self._teacher is None:
+            teacher, config = type(self).from_pretrained(self.config.distill_from), self.config
+            for name in (
+                *("input_features", "output_features", "chunk_size", "max_action_dim"),
+                *("max_state_dim", "resize_imgs_with_padding"),
+            ):
+                theirs, ours = getattr(teacher.config, name), getattr(config, name)
+                if theirs != ours:
+                    raise ValueError(
+                        f"distill_from={config.distill_from} has {name}={theirs}, this policy has "
+                        f"{ours}: take a checkpoint of the same kind of policy, such as the one "
+                        "that --policy.path names"
+                    )
+            # Not as an attribute, which would make it a part of this policy: trained and saved.
+            self.__dict__["_teacher"] = teacher.eval().requires_grad_(False)
+        return self._teacher.to(device)
 
     def get_optim_params(self) -> list[nn.Parameter]:
         """What is trained; lerobot's own would hand the frozen ones to the optimizer too."""
@@ -133,6 +159,11 @@ class CLSTraining(SmolVLAPolicy):
                 current = disturb_some(
                     current, cameras, self._picture_size(), config.nuisance_share
                 )
+                if config.distill_from:
+                    teacher = self._teacher_on(batch[OBS_STATE].device)
+                    current, noise, time = few_step_batch(
+                        teacher, current, config.num_steps, noise
+                    )
             losses, log = super().forward(current, noise, time, reduction=reduction)
         if not config.trains_cls:
             return losses, log
