@@ -5,8 +5,8 @@ Each episode runs by several rules for reusing the prefix, with the same seeds a
 - full: every inference computes its prefix
 - gated: as the node, with config/demo.yaml and the checkpoint's thresholds and limits: gate, frame
   guard, motion budget, age and number
-- motion: the motion budget alone
-- oracle: the motion budget, and at once when the simulator says that the scene changed: what a
+- motion: the motion budget, age and number alone
+- oracle: these, and at once when the simulator says that the scene changed: what a
   detector that never errs and never sleeps would reach
 - periodic: every so many inferences, however the scene is, beginning at a random phase: as much
   reuse as each of the rules of --match had, in each kind of episode

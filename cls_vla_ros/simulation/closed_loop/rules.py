@@ -58,7 +58,14 @@ class Rule:
         if self.name == ORACLE and has_changed:
             return never
         if self.name in (MOTION, ORACLE):
-            return replace(self.always, max_motion=self.shipped.max_motion)
+            # With the age: an arm that stands still on a stale prefix would stand there for ever.
+            shipped = self.shipped
+            return replace(
+                self.always,
+                max_motion=shipped.max_motion,
+                max_age_s=shipped.max_age_s,
+                max_reuses=shipped.max_reuses,
+            )
         return self.always
 
     def check(self) -> None:

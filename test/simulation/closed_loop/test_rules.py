@@ -21,7 +21,8 @@ def test_each_rule_has_its_own_limits():
     assert not limits("full").enabled
     assert limits("blind", has_changed=True) == ALWAYS
     assert limits("motion", has_changed=True).max_motion == 2.0
-    assert math.isinf(limits("motion").max_age_s)
+    assert (limits("motion").max_age_s, limits("motion").max_reuses) == (0.3, 5)
+    assert limits("oracle").max_age_s == 0.3
     assert limits("motion").unguarded == {"f", "w"}
     assert limits("oracle").max_reuses > 0
     assert limits("oracle", has_changed=True).max_reuses == 0
