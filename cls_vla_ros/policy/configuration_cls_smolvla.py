@@ -70,6 +70,7 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             `num_steps` steps, instead of from the dataset's actions; see
             few_steps.few_step_batch. Give it and --policy.num_steps beside --policy.path, the
             same checkpoint, for a short training at the end. None: not.
+        distill_steps: how many steps that one takes on the way.
     """
 
     use_cls_head: bool = True
@@ -94,6 +95,7 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     nuisance_share: float = 0.0
     time_shift: float = 1.0
     distill_from: str | None = None
+    distill_steps: int = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()

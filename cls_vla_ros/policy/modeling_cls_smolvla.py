@@ -90,7 +90,7 @@ class CLSSmolVLAPolicy(CLSTraining):
         hub_kwargs = {key: kwargs[key] for key in HUB_KWARGS if key in kwargs}
         config = load_config(pretrained_name_or_path, config=config, **hub_kwargs)
         policy = super().from_pretrained(pretrained_name_or_path, config=config, **kwargs)
-        if meta is not None and config.train_cls_only:
+        if meta is not None and (config.train_cls_only or config.distill_from):
             keep_normalisation(pretrained_name_or_path, config, meta.stats)
         return policy
 

@@ -94,10 +94,17 @@ class CLSTraining(SmolVLAPolicy):
 
         Raises:
             FileNotFoundError: there is no such checkpoint.
-            ValueError: it does not take and give what this policy does.
+            ValueError: it does not take and give what this policy does, or takes no more steps.
         """
         if self._teacher is None:
-            teacher, config = type(self).from_pretrained(self.config.distill_from), self.config
+            config = self.config
+            if config.distill_steps <= config.num_steps:
+                raise ValueError(
+                    f"distill_steps={config.distill_steps} must be more than num_steps="
+                    f"{config.num_steps}, which the policy learns to make of them: set "
+                    "--policy.num_steps"
+                )
+            teacher = type(self).from_pretrained(config.distill_from)
             for name in (
                 *("input_features", "output_features", "chunk_size", "max_action_dim"),
                 *("max_state_dim", "resize_imgs_with_padding"),
@@ -162,7 +169,7 @@ class CLSTraining(SmolVLAPolicy):
                 if config.distill_from:
                     teacher = self._teacher_on(batch[OBS_STATE].device)
                     current, noise, time = few_step_batch(
-                        teacher, current, config.num_steps, noise
+                        teacher, current, config.num_steps, config.distill_steps, noise
                     )
             losses, log = super().forward(current, noise, time, reduction=reduction)
         if not config.trains_cls:

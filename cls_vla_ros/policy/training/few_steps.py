@@ -5,8 +5,6 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot.utils.constants import ACTION, OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS
 from torch import Tensor
 
-TEACHER_STEPS = 10  # at least; as many as SmolVLA takes
-
 
 def shifted(time: Tensor, shift: float) -> Tensor:
     """Times of flow matching nearer to 1, which is noise: a t / (1 + (a - 1) t), with a = `shift`.
@@ -27,11 +25,15 @@ def shifted(time: Tensor, shift: float) -> Tensor:
 
 @torch.no_grad()
 def few_step_batch(
-    teacher: SmolVLAPolicy, batch: dict[str, Tensor], num_steps: int, noise: Tensor | None = None
+    teacher: SmolVLAPolicy,
+    batch: dict[str, Tensor],
+    num_steps: int,
+    teacher_steps: int,
+    noise: Tensor | None = None,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """A batch on which flow matching learns to make `num_steps` steps of a teacher's many.
 
-    The teacher integrates its flow from the noise to actions in TEACHER_STEPS steps or a few more.
+    The teacher integrates its flow from the noise to actions in `teacher_steps` steps.
     Of the `num_steps` equal parts of that path x each sample gets one, from t to t - 1/num_steps,
     and is to learn at (x_t, t) the velocity that leads along it in one step:
 
@@ -47,6 +49,7 @@ def few_step_batch(
         teacher: a policy with the same features and chunk.
         batch: as SmolVLA's forward takes it; what its actions are is not looked at.
         num_steps: of the policy that learns.
+        teacher_steps: rounded up to a multiple of that.
         noise: (B, T, max_action_dim); drawn if None.
 
     Returns:
@@ -61,7 +64,7 @@ def few_step_batch(
     if noise is None:
         shape = (size, teacher.config.chunk_size, teacher.config.max_action_dim)
         noise = model.sample_noise(shape, device)
-    each = -(-TEACHER_STEPS // num_steps)  # of the teacher's steps make one of ours
+    each = -(-teacher_steps // num_steps)  # of the teacher's steps make one of ours
     x, path = noise, [noise]
     for step in range(each * num_steps):
         time = torch.full((size,), 1 - step / (each * num_steps), device=device)

@@ -5,7 +5,9 @@ import torch
 from lerobot.policies.common.flow_matching import sample_time_beta
 
 from cls_vla_ros.policy import CLSSmolVLAPolicy
-from cls_vla_ros.policy.training.few_steps import TEACHER_STEPS, few_step_batch, shifted
+from cls_vla_ros.policy.training.few_steps import few_step_batch, shifted
+
+TEACHER_STEPS = 10
 
 
 def test_times_are_shifted_to_the_noise_and_stay_between_0_and_1():
@@ -55,7 +57,9 @@ def test_the_velocities_to_learn_lead_where_the_teachers_many_steps_do(
     many = {key: value.repeat(24, *[1] * (value.ndim - 1)) for key, value in batch.items()}
     noise = torch.randn(1, 6, 32, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(0)
-    new, new_noise, time = few_step_batch(teacher, many, num_steps, noise.repeat(24, 1, 1))
+    new, new_noise, time = few_step_batch(
+        teacher, many, num_steps, TEACHER_STEPS, noise.repeat(24, 1, 1)
+    )
     t, velocity = time[:, None, None], new_noise - new["action"]
     x_t = t * new_noise + (1 - t) * new["action"]
     x = noise
@@ -100,6 +104,7 @@ def test_a_policy_learns_to_do_in_few_steps_what_takes_many(
         return (path_of(student, batch, noise, num_steps)[..., :4] - expected).abs().mean().item()
 
     before = deviation()
+    assert before > 0.05
     optimizer = torch.optim.Adam(student.get_optim_params(), lr=3e-3)
     for _ in range(40):
         student.train()
@@ -108,6 +113,15 @@ def test_a_policy_learns_to_do_in_few_steps_what_takes_many(
         loss.backward()
         optimizer.step()
     assert deviation() < 0.5 * before
+
+
+def test_the_teacher_takes_as_many_steps_as_it_is_told(teacher, make_batch, tmp_path):
+    student = student_of(teacher, tmp_path, num_steps=1, distill_steps=2).train()
+    batch = training_batch(make_batch)
+    noise = torch.randn(6, 6, 32, generator=torch.Generator().manual_seed(1))
+    loss, _ = student.forward(dict(batch), noise, reduction="none")
+    off = path_of(teacher, batch, noise, 1) - path_of(teacher, batch, noise, 2)  # still the same
+    assert torch.allclose(loss, off[..., :4].square().mean((1, 2)), rtol=1e-3)
 
 
 def test_the_teacher_is_no_part_of_the_policy_and_stays_what_it_was(teacher, make_batch, tmp_path):
@@ -131,7 +145,11 @@ def test_a_teacher_of_another_kind_is_refused(teacher, make_batch, tmp_path):
     student = student_of(teacher, tmp_path, num_steps=2, chunk_size=5).train()
     with pytest.raises(ValueError, match="has chunk_size=6, this policy has 5: take a checkpoint"):
         student.forward(training_batch(make_batch))
-    student = student_of(teacher, tmp_path / "again", distill_from=str(tmp_path / "none")).train()
+    student = student_of(teacher, tmp_path / "steps", num_steps=10).train()
+    with pytest.raises(ValueError, match="distill_steps=10 must be more than num_steps=10.*set"):
+        student.forward(training_batch(make_batch))
+    overrides = {"distill_from": str(tmp_path / "none"), "num_steps": 2}
+    student = student_of(teacher, tmp_path / "again", **overrides).train()
     with pytest.raises(FileNotFoundError):
         student.forward(training_batch(make_batch))
 

@@ -95,19 +95,31 @@ def test_from_scratch_and_resumed(dataset, vlm, tmp_path):
     assert not torch.equal(first["model.pre_cls_param"], second["model.pre_cls_param"])
 
 
-def test_the_head_alone(dataset, tmp_path):
+def checkpoint_to_begin_with(directory, **overrides):
     stats = {
         "observation.state": {"mean": torch.full((5,), 0.3), "std": torch.full((5,), 2.0)},
         "action": {"mean": torch.full((4,), 0.1), "std": torch.full((4,), 0.7)},
     }
-    start = make_random_checkpoint(
-        tmp_path / "start", CAMERAS, stats, cls_attention="readout", train_cls_only=True
-    )
+    start = make_random_checkpoint(directory, CAMERAS, stats, **overrides)
     preprocessor = json.loads((start / "policy_preprocessor.json").read_text())
     for step in preprocessor["steps"]:  # it names the folder that the checkpoint was made in
         if "tokenizer_name" in step.get("config", {}):
             step["config"]["tokenizer_name"] = str(start / "vlm")
     (start / "policy_preprocessor.json").write_text(json.dumps(preprocessor))
+    return start
+
+
+def assert_normalisation_was_kept(saved, start):
+    for name in ("preprocessor_step_5_normalizer", "postprocessor_step_0_unnormalizer"):
+        file = f"policy_{name}_processor.safetensors"
+        kept, was = load_file(saved / file), load_file(start / file)
+        assert all(torch.equal(kept[key], value) for key, value in was.items())
+
+
+def test_the_head_alone(dataset, tmp_path):
+    start = checkpoint_to_begin_with(
+        tmp_path / "start", cls_attention="readout", train_cls_only=True
+    )
     begin = (f"--policy.path={start}", f"--discover_packages_path={PLUGIN}")
     run = train(dataset, tmp_path / "out", *begin, steps=2)
     assert run.returncode == 0, run.stderr[-3000:]
@@ -121,10 +133,28 @@ def test_the_head_alone(dataset, tmp_path):
     assert "model.pre_cls_param" in changed
     assert all(name.startswith(("model.pre_cls_param", "model.cls_")) for name in changed)
     assert set(before) == set(after)
-    for name in ("preprocessor_step_5_normalizer", "postprocessor_step_0_unnormalizer"):
-        file = f"policy_{name}_processor.safetensors"
-        kept, was = load_file(saved / file), load_file(start / file)
-        assert all(torch.equal(kept[key], value) for key, value in was.items())
+    assert_normalisation_was_kept(saved, start)
+
+
+def test_few_steps_of_a_teacher(dataset, tmp_path):
+    start = checkpoint_to_begin_with(tmp_path / "start", train_expert_only=False)
+    run = train(
+        dataset,
+        tmp_path / "out",
+        *(f"--policy.path={start}", f"--discover_packages_path={PLUGIN}"),
+        *(f"--policy.distill_from={start}", "--policy.num_steps=1", "--policy.time_shift=3"),
+        *("--policy.nuisance_share=0.5", "--policy.stale_prefix_share=0.5"),
+        steps=2,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    saved = tmp_path / "out" / "checkpoints" / "last" / "pretrained_model"
+    before, after = (load_file(d / "model.safetensors") for d in (start, saved))
+    assert set(before) == set(after)  # the teacher's weights are not among them
+    assert not torch.equal(
+        before["model.action_out_proj.weight"], after["model.action_out_proj.weight"]
+    )
+    assert json.loads((saved / "config.json").read_text())["num_steps"] == 1
+    assert_normalisation_was_kept(saved, start)  # which is the teacher's too
 
 
 def test_a_dataset_with_too_short_episodes_says_what_to_do(dataset, vlm, tmp_path):
