@@ -146,7 +146,7 @@ def test_a_teacher_of_another_kind_is_refused(teacher, make_batch, tmp_path):
     with pytest.raises(ValueError, match="has chunk_size=6, this policy has 5: take a checkpoint"):
         student.forward(training_batch(make_batch))
     student = student_of(teacher, tmp_path / "steps", num_steps=10).train()
-    with pytest.raises(ValueError, match="distill_steps=10 must be more than num_steps=10.*set"):
+    with pytest.raises(ValueError, match=r"distill_steps=10 must be more than num_steps=10.*set"):
         student.forward(training_batch(make_batch))
     overrides = {"distill_from": str(tmp_path / "none"), "num_steps": 2}
     student = student_of(teacher, tmp_path / "again", **overrides).train()
