@@ -19,8 +19,9 @@ from cls_vla_ros.policy.training.nuisances import (
 )
 
 # How often both frames of a pair are disturbed alike, as by a camera whose colours are off; else
-# each by itself, so that the one may be what it was while the light goes out for the other.
-STEADY_SHARE = 0.5
+# each by itself, so that the one may be what it was while the light goes out for the other. Few,
+# because an onset is the harder one: what is learned from it holds for what is steady too.
+STEADY_SHARE = 0.2
 PRESENT = "_padding_mask"  # lerobot's key for whether a camera's picture is there
 
 
@@ -62,10 +63,12 @@ def make_views(
             change = change + made.size(before)
         visible = change > VISIBLE
     copies = 4 if with_changes else 2
-    out = {}
-    for camera, parts in views.items():
-        strengths = _strengths(parts[0], copies, generator)
-        out[camera] = disturb(torch.cat(parts), generator, strengths)
+    like = batch[cameras[0]]
+    strengths = _strengths(len(pairs.rows), len(cameras), copies, like, generator)
+    out = {
+        camera: disturb(torch.cat(parts), generator, of_it)
+        for (camera, parts), of_it in zip(views.items(), strengths, strict=True)
+    }
     present = [f"{camera}{PRESENT}" for camera in cameras if f"{camera}{PRESENT}" in batch]
     state = batch[OBS_STATE] if batch[OBS_STATE].ndim == 2 else batch[OBS_STATE][:, -1]
     # The CLS tokens do not see the state; it is there because a prefix has one.
@@ -108,13 +111,17 @@ def disturb_some(
     return disturbed
 
 
-def _strengths(like: Tensor, copies: int, generator: Generator | None) -> Strengths:
-    """Of M pairs with so many views, in the order of `make_views`."""
-    before, now = (draw_strengths(len(like), like, generator) for _ in range(2))
-    steady = torch.rand(len(like), generator=generator, device=like.device) < STEADY_SHARE
-    now = before.where(steady, now)
+def _strengths(
+    pairs: int, cameras: int, copies: int, like: Tensor, generator: Generator | None
+) -> list[Strengths]:
+    """Of each camera's views of so many pairs, in the order of `make_views`."""
+    drawn = draw_strengths(2 * cameras * pairs, like, generator).split(pairs)
+    steady = torch.rand(pairs, generator=generator, device=like.device) < STEADY_SHARE
     half = copies // 2
-    return before.then(*[before] * (half - 1), *[now] * half)
+    return [
+        before.then(*[before] * (half - 1), *[before.where(steady, now)] * half)
+        for before, now in zip(drawn[::2], drawn[1::2], strict=True)
+    ]
 
 
 def _frames(pictures: Tensor, pairs: Pairs, size: tuple[int, int] | None) -> tuple[Tensor, Tensor]:

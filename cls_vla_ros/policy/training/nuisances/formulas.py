@@ -5,13 +5,11 @@ or (B, 3), one for each colour. Nothing is cut off at 0 and 1: `disturb` does th
 """
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor
 
 # Rec. 601, which JPEG's YCbCr uses: what each colour adds to the brightness.
 LUMA = (0.299, 0.587, 0.114)
 AIRLIGHT = 0.85  # what a picture fades into in haze: bright grey
-BLUR_REACH = 3  # pixels to each side; beyond 2 standard deviations of the widest blur
 
 
 def gained(pictures: Tensor, gains: Tensor) -> Tensor:
@@ -40,15 +38,15 @@ def gamma_corrected(pictures: Tensor, exponent: Tensor) -> Tensor:
 
 
 def blurred(pictures: Tensor, std: Tensor) -> Tensor:
-    """Out of focus: a Gaussian of `std` pixels; those below 0.05 stay as they are."""
-    offsets = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=pictures.device)
-    weights = (-0.5 * (offsets / std.clamp(min=0.05)[:, None]) ** 2).exp()
-    weights = weights / weights.sum(1, keepdim=True)  # (B, taps)
+    """Out of focus: a Gaussian of `std` pixels, above 0; at an edge over what there is."""
+
+    def weights(side: int) -> Tensor:
+        place = torch.arange(side, device=std.device, dtype=std.dtype)
+        distance = (place[:, None] - place) / std[:, None, None]
+        return (-0.5 * distance.square()).softmax(-1)[:, None]  # (B, 1, side, side)
+
     height, width = pictures.shape[-2:]
-    padded = F.pad(pictures, [BLUR_REACH] * 4, mode="replicate")
-    taps = range(2 * BLUR_REACH + 1)
-    rows = sum(padded[:, :, i : i + height] * _each(weights[:, i]) for i in taps)
-    return sum(rows[..., i : i + width] * _each(weights[:, i]) for i in taps)
+    return weights(height) @ pictures @ weights(width).mT
 
 
 def noisy(pictures: Tensor, std: Tensor, generator: Generator | None) -> Tensor:

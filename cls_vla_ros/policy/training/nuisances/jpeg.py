@@ -1,6 +1,7 @@
 """JPEG's loss, on tensors: what coding and decoding takes from a picture, without the coding."""
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -35,33 +36,32 @@ def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
     are scaled as the Independent JPEG Group's library does. No gradient goes through it.
 
     Args:
-        pictures: (B, 3, height, width) RGB in [0, 1].
+        pictures: (B, 3, height, width) RGB in [0, 1], float32.
         quality: (B,), 1 to 100.
     """
     height, width = pictures.shape[-2:]
     down, right = -height % (2 * SIDE), -width % (2 * SIDE)
     padded = F.pad(pictures.clamp(0.0, 1.0), (0, right, 0, down), mode="replicate")
-    matrix = pictures.new_tensor(TO_YCBCR)
-    ycbcr = torch.einsum("ij,bjhw->bihw", matrix, padded * 255)
-    luma = _quantised(ycbcr[:, :1] - 128, _steps(LUMINANCE, quality)) + 128
-    chroma = _quantised(F.avg_pool2d(ycbcr[:, 1:], 2), _steps(CHROMINANCE, quality))
+    to_ycbcr, to_rgb, cosines, *tables = _constants(pictures.device)
+    ycbcr = torch.einsum("ij,bjhw->bihw", to_ycbcr, padded * 255)
+    luma, chroma = (_steps(table, quality) for table in tables)
+    luma = _quantised(ycbcr[:, :1] - 128, luma, cosines) + 128
+    chroma = _quantised(F.avg_pool2d(ycbcr[:, 1:], 2), chroma, cosines)
     chroma = F.interpolate(chroma, scale_factor=2.0, mode="bilinear", align_corners=False)
-    rgb = torch.einsum("ij,bjhw->bihw", matrix.inverse(), torch.cat([luma, chroma], dim=1))
+    rgb = torch.einsum("ij,bjhw->bihw", to_rgb, torch.cat([luma, chroma], dim=1))
     return (rgb[..., :height, :width] / 255).clamp(0.0, 1.0)
 
 
-def _steps(table: tuple[int, ...], quality: Tensor) -> Tensor:
+def _steps(table: Tensor, quality: Tensor) -> Tensor:
     """(B, 8, 8) steps, which the library rounds to whole numbers of 1 to 255."""
     quality = quality.clamp(1.0, 100.0)
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    steps = quality.new_tensor(table).view(SIDE, SIDE) * percent[:, None, None]
-    return ((steps + 50) / 100).floor().clamp(1.0, 255.0)
+    return ((table * percent[:, None, None] + 50) / 100).floor().clamp(1.0, 255.0)
 
 
-def _quantised(planes: Tensor, steps: Tensor) -> Tensor:
+def _quantised(planes: Tensor, steps: Tensor, cosines: Tensor) -> Tensor:
     """Planes (B, P, height, width) through the discrete cosine transform of 8 x 8 blocks."""
     batch, count, height, width = planes.shape
-    cosines = _cosines(planes)
     blocks = planes.reshape(batch, count, height // SIDE, SIDE, width // SIDE, SIDE)
     blocks = blocks.transpose(3, 4)  # (B, P, rows, columns, 8, 8)
     steps = steps[:, None, None, None]
@@ -69,9 +69,12 @@ def _quantised(planes: Tensor, steps: Tensor) -> Tensor:
     return (cosines.T @ kept @ cosines).transpose(3, 4).reshape(planes.shape)
 
 
-def _cosines(like: Tensor) -> Tensor:
-    """The orthonormal DCT-II of 8 numbers, (8, 8)."""
-    place = torch.arange(SIDE, device=like.device, dtype=like.dtype)
+@cache
+def _constants(device: torch.device) -> tuple[Tensor, ...]:
+    """To YCbCr and back (3, 3), the orthonormal DCT-II of 8 numbers (8, 8), the tables (8, 8)."""
+    place = torch.arange(SIDE, dtype=torch.float32)
     cosines = ((2 * place + 1) * place[:, None] * math.pi / (2 * SIDE)).cos() / 2
     cosines[0] /= math.sqrt(2)
-    return cosines
+    to_ycbcr = torch.tensor(TO_YCBCR)
+    tables = (torch.tensor(t).view(SIDE, SIDE).float() for t in (LUMINANCE, CHROMINANCE))
+    return tuple(t.to(device) for t in (to_ycbcr, to_ycbcr.inverse(), cosines, *tables))

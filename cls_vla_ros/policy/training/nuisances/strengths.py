@@ -1,5 +1,7 @@
 """Nuisances of random strength for a batch of pictures, as training draws them."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -54,6 +56,10 @@ class Strengths(NamedTuple):
         """Those of further pictures behind these."""
         return Strengths(*map(torch.cat, zip(self, *others, strict=True)))
 
+    def split(self, size: int) -> list["Strengths"]:
+        """Those of `size` pictures each."""
+        return [Strengths(*part) for part in zip(*(s.split(size) for s in self), strict=True)]
+
 
 def draw_strengths(size: int, like: Tensor, generator: Generator | None = None) -> Strengths:
     """For `size` pictures, each of its own.
@@ -106,13 +112,16 @@ def disturb(
     s = strengths or draw_strengths(len(pictures), pictures, generator)
     pictures = moved(hazed(pictures, s.haze), s.down, s.right)
     pictures = gained(_some(blurred, pictures, s.blur_std, s.blur_std > 0), s.gains)
-    pictures = noisy(pictures, s.noise_std, generator).clamp(0.0, 1.0)
+    noise = partial(noisy, generator=generator)
+    pictures = _some(noise, pictures, s.noise_std, s.noise_std > 0).clamp(0.0, 1.0)
     pictures = _some(gamma_corrected, pictures, s.gamma, s.gamma != 1)
     pictures = saturated(pictures, s.saturation).clamp(0.0, 1.0)
     return _some(jpeg, pictures, s.jpeg_quality, s.jpeg_quality <= 100)
 
 
-def _some(change, pictures: Tensor, strength: Tensor, which: Tensor) -> Tensor:
+def _some(
+    change: Callable[[Tensor, Tensor], Tensor], pictures: Tensor, strength: Tensor, which: Tensor
+) -> Tensor:
     """What costs most is done only to those pictures to which something happens."""
     rows = which.nonzero()[:, 0]
     return pictures.index_copy(0, rows, change(pictures[rows], strength[rows]))
