@@ -117,7 +117,7 @@ class CLSTraining(SmolVLAPolicy):
                         "that --policy.path names"
                     )
             # Not as an attribute, which would make it a part of this policy: trained and saved.
-            self.__dict__["_teacher"] = teacher.eval().requires_grad_(False)
+            self.__dict__["_teacher"] = teacher.requires_grad_(False)
         return self._teacher.to(device)
 
     def get_optim_params(self) -> list[nn.Parameter]:

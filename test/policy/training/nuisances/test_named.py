@@ -128,6 +128,13 @@ def test_a_shift_is_by_a_pixel_of_a_small_policys_picture(pictures):
         assert len(found) == 1
 
 
+def test_a_wide_picture_is_as_much_out_of_focus_as_a_small_one(pictures):
+    for factor in (1, 5):
+        wide = cv2.resize(pictures[0], (64 * factor, 48 * factor))
+        expected = cv2.GaussianBlur(wide, (0, 0), 0.6 * factor)
+        assert np.array_equal(disturbed("blur", wide[None])[0], expected)
+
+
 def test_colours_keep_their_order_through_jpeg():
     red = np.zeros((1, 32, 32, 3), np.uint8)
     red[..., 0] = 200

@@ -105,6 +105,13 @@ def test_every_nuisance_comes_alone_and_with_others_and_each_colour_has_its_gain
     assert drawn.gains.min() < 0.6
 
 
+def test_a_sensor_is_full_before_its_colours_are_made(pictures):
+    red = torch.zeros_like(pictures[:1])
+    red[:, 0] = 0.5
+    bright = still(1, gains=torch.full((1, 3), 4.0), saturation=torch.zeros(1))
+    assert torch.allclose(disturb(red, generator(), bright), torch.tensor(0.299), atol=1e-5)
+
+
 def test_the_same_strengths_are_the_same_camera_but_for_the_noise(pictures):
     strengths = draw_strengths(1, pictures, generator())
     noisy = strengths._replace(noise_std=torch.tensor([0.1]), blur_std=torch.tensor([0.0]))
