@@ -60,7 +60,7 @@ def _of_pairs(evaluated: Evaluated, args: argparse.Namespace) -> dict:
         "episodes": evaluated.names,
         "kinds": dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
         "detectors": {
-            name: measure(evaluated.pairs, name, args.false_alarms, args.seed)
+            name: measure(evaluated.pairs, name, args.false_alarms)
             for name in evaluated.pairs[0].scores
         },
     }
@@ -161,14 +161,14 @@ def draw(evaluated: Evaluated, report: dict, out: Path) -> None:
 def _draw_detection(evaluated: Evaluated, detectors: dict, path: Path) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(12, 8), layout="constrained")
     curves, areas = axes[0]
+    pairs = joined(evaluated.pairs)
     for place, (name, of) in enumerate(detectors.items()):
-        pairs = joined(evaluated.pairs, name)
         scores = pairs.scores[name]
         curve = roc(scores[pairs.changed], scores[~pairs.changed])
         curves.plot(*curve, color=COLORS[name], label=_words(name))
         if (area := of["auc"])["value"] is None:
             continue
-        low, high = area["low"] or area["value"], area["high"] or area["value"]
+        low, high = (area["value"] if area[k] is None else area[k] for k in ("low", "high"))
         errors = [[area["value"] - low], [high - area["value"]]]
         areas.errorbar(
             [area["value"]], [-place], xerr=errors, fmt="o", color=COLORS[name], capsize=4

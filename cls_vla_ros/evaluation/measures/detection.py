@@ -10,20 +10,21 @@ Every pair of the episode counts, since a full inference may fall on any frame. 
   restored);
 - ordinary, if it goes across no event.
 
-Light and ordinary pairs are the unchanged ones. An alarm at one of them is a false one.
+Light and ordinary pairs are the unchanged ones, and so are those across the onset of a nuisance
+(`nuisance`), which are made, not recorded. An alarm at one of them is a false one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
+from cls_vla_ros.evaluation.measures.confidence import over_episodes
 from cls_vla_ros.recordings.episodes import Event, events_between
 
-ORDINARY, LIGHT = "ordinary", "light"
-RESAMPLES = 1000
-CONFIDENCE = 0.95
+ORDINARY, LIGHT, NUISANCE = "ordinary", "light", "nuisance"
+ALL = "all"  # changes, of whatever kind
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,40 @@ class Pairs:
     """The pairs of one episode.
 
     Attributes:
-        kinds: of each: "ordinary", "light", or the kind of the first change in it.
+        kinds: of each: "ordinary", "light", "nuisance", or the kind of the first change in it.
         scores: (P,) of each by the detector's name; larger says changed.
+        alarms: (P,) bool likewise, for detectors that the node has a threshold for: whether it
+            takes the scene for changed.
+        frames: apart.
     """
 
     kinds: np.ndarray
     scores: dict[str, np.ndarray]
+    alarms: dict[str, np.ndarray] = field(default_factory=dict)
+    frames: int = 1
 
     @property
     def changed(self) -> np.ndarray:
-        return ~np.isin(self.kinds, (ORDINARY, LIGHT))
+        return ~np.isin(self.kinds, (ORDINARY, LIGHT, NUISANCE))
+
+    def only(self, which: np.ndarray) -> "Pairs":
+        """Some of them, by (P,) bool."""
+        scores, alarms = (
+            {name: of[which] for name, of in named.items()} for named in (self.scores, self.alarms)
+        )
+        return Pairs(self.kinds[which], scores, alarms, self.frames)
+
+    def as_kind(self, kind: str) -> "Pairs":
+        """The same, all of that kind."""
+        kinds = np.full(len(self.kinds), kind, object)
+        return Pairs(kinds, self.scores, self.alarms, self.frames)
+
+    def changes(self, group: str) -> int:
+        """How many changes they go across: runs of pairs of one kind in that group."""
+        inside = self.changed & _in_group(self.kinds, group)
+        begins = inside.copy()
+        begins[1:] &= ~inside[:-1] | (self.kinds[1:] != self.kinds[:-1])
+        return int(begins.sum())
 
 
 def kinds_of(events: Sequence[Event], stamps_s: np.ndarray, frames: int) -> np.ndarray:
@@ -99,67 +124,105 @@ def recall(changed: np.ndarray, unchanged: np.ndarray, false_alarms: float) -> f
 
 
 def measure(
-    episodes: Sequence[Pairs], detector: str, false_alarms: float, seed: int = 0
-) -> dict[str, object]:
-    """What is said of a detector over episodes.
+    episodes: Sequence[Pairs], detector: str, false_alarms: float
+) -> dict[str, dict[str, float | None]]:
+    """How well a score tells changes from all else, whatever its threshold.
 
     Args:
         episodes: their pairs.
         detector: name of its scores.
-        false_alarms: share of the unchanged pairs at which recall is taken.
-        seed: of the bootstrap.
+        false_alarms: share of the unchanged pairs at which recall is taken: the threshold is these
+            pairs' own quantile.
 
     Returns:
         "auc" and "auc_light" (changed against the light pairs alone), "recall all" and "recall
-        object" and so on for the first word of each kind, each {"value", "low", "high"}: 95 %
-        percentile intervals over resampled episodes, because pairs of one episode are alike.
+        object" and so on for the first word of each kind, each {"value", "low", "high"}, see
+        `over_episodes`.
     """
-    scores = [(e.scores[detector], e) for e in episodes]
-    unchanged = [of[~e.changed] for of, e in scores]
-    of_light = [of[e.kinds == LIGHT] for of, e in scores]
-
-    def changed(group: str) -> list[np.ndarray]:
-        return [of[e.changed & _in_group(e.kinds, group)] for of, e in scores]
-
-    groups = ["all", *sorted({group_of(kind) for e in episodes for kind in e.kinds[e.changed]})]
-    measures: dict[str, tuple[Callable, list[np.ndarray], list[np.ndarray]]] = {
-        "auc": (auc, changed("all"), unchanged),
-        "auc_light": (auc, changed("all"), of_light),
+    scores = [e.scores[detector] for e in episodes]
+    unchanged = [of[~e.changed] for of, e in zip(scores, episodes, strict=True)]
+    light = [of[e.kinds == LIGHT] for of, e in zip(scores, episodes, strict=True)]
+    of_all = _of_group(episodes, scores, ALL)
+    measures = {
+        "auc": _with_interval(auc, episodes, ALL, of_all, unchanged),
+        "auc_light": _with_interval(auc, episodes, ALL, of_all, light),
     }
-    for group in groups:
-        at_share = partial(recall, false_alarms=false_alarms)
-        measures[f"recall {group}"] = (at_share, changed(group), unchanged)
-    everything = range(len(episodes))
-    random = np.random.default_rng(seed)
-    resamples = random.integers(0, len(episodes), (RESAMPLES, len(episodes)))
+    at_share = partial(recall, false_alarms=false_alarms)
+    for group in groups_of(episodes):
+        changed = _of_group(episodes, scores, group)
+        measures[f"recall {group}"] = _with_interval(at_share, episodes, group, changed, unchanged)
+    return measures
+
+
+def deployed(episodes: Sequence[Pairs], detector: str) -> dict[str, dict[str, float | None]]:
+    """What the node would say, at the thresholds that it has.
+
+    Args:
+        episodes: their pairs.
+        detector: name of its alarms.
+
+    Returns:
+        "recall all", "recall object" and so on, and "false alarms" (share of the unchanged pairs;
+        those that overlap count as one independent sample), each as in `measure`.
+    """
+    alarms = [e.alarms[detector] for e in episodes]
+    unchanged = [of[~e.changed] for of, e in zip(alarms, episodes, strict=True)]
+    apart = sum(len(of) / e.frames for of, e in zip(unchanged, episodes, strict=True))
     return {
-        name: _with_interval(
-            lambda chosen, of=of, one=one, other=other: of(
-                np.concatenate([one[i] for i in chosen]),
-                np.concatenate([other[i] for i in chosen]),
-            ),
-            everything,
-            resamples,
-        )
-        for name, (of, one, other) in measures.items()
+        **{
+            f"recall {group}": _with_interval(
+                _share, episodes, group, _of_group(episodes, alarms, group)
+            )
+            for group in groups_of(episodes)
+        },
+        "false alarms": over_episodes(_pooled(_share, unchanged), len(episodes), apart),
     }
 
 
 def _with_interval(
-    of: Callable[[Iterable[int]], float], everything: Iterable[int], resamples: np.ndarray
-) -> dict[str, float]:
-    drawn = np.array([of(chosen) for chosen in resamples])
-    known = drawn[~np.isnan(drawn)]
-    tails = (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE))
-    low, high = np.percentile(known, tails).tolist() if len(known) else [np.nan] * 2
-    return {"value": of(everything), "low": low, "high": high}
+    of: Callable[..., float], episodes: Sequence[Pairs], group: str, *parts: list[np.ndarray]
+) -> dict[str, float | None]:
+    changes = sum(e.changes(group) for e in episodes)
+    return over_episodes(_pooled(of, *parts), len(episodes), changes)
 
 
-def joined(episodes: Sequence[Pairs], detector: str) -> Pairs:
-    """All their pairs, with the scores of one detector."""
+def _pooled(of: Callable[..., float], *parts: list[np.ndarray]) -> Callable[[list[int]], float]:
+    """Of chosen episodes' parts together."""
+
+    def chosen(numbers: list[int]) -> float:
+        return of(*(np.concatenate([part[k] for k in numbers] or [part[0][:0]]) for part in parts))
+
+    return chosen
+
+
+def _share(flags: np.ndarray) -> float:
+    return float(flags.mean()) if len(flags) else float("nan")
+
+
+def groups_of(episodes: Sequence[Pairs]) -> list[str]:
+    """Of the changes in them: "all", and the first words of their kinds."""
+    kinds = {kind for e in episodes for kind in e.kinds[e.changed]}
+    return [ALL, *sorted({group_of(kind) for kind in kinds})]
+
+
+def _of_group(episodes: Sequence[Pairs], values: list[np.ndarray], group: str) -> list[np.ndarray]:
+    return [
+        of[e.changed & _in_group(e.kinds, group)] for of, e in zip(values, episodes, strict=True)
+    ]
+
+
+def joined(parts: Sequence[Pairs]) -> Pairs:
+    """All pairs, with the scores and alarms that each part has."""
+
+    def together(of: Callable[[Pairs], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        names = set.intersection(*(set(of(part)) for part in parts))
+        return {name: np.concatenate([of(part)[name] for part in parts]) for name in names}
+
     return Pairs(
-        np.concatenate([e.kinds for e in episodes]),
-        {detector: np.concatenate([e.scores[detector] for e in episodes])},
+        np.concatenate([part.kinds for part in parts]),
+        together(lambda part: part.scores),
+        together(lambda part: part.alarms),
+        parts[0].frames,
     )
 
 
@@ -169,4 +232,4 @@ def group_of(kind: str) -> str:
 
 
 def _in_group(kinds: np.ndarray, group: str) -> np.ndarray:
-    return np.array([group == "all" or group_of(kind) == group for kind in kinds], bool)
+    return np.array([group == ALL or group_of(kind) == group for kind in kinds], bool)
