@@ -177,7 +177,7 @@ class Session:
             return Reason.GATE_UNTRAINED
         if entry is None:
             return self._why_empty
-        if self._sight.is_blind:
+        if self._sight.is_blind and not self._gate.lets_all_through:
             return Reason.GATE_BLIND
         age_s = seen.stamp_s - entry.stamp_s
         if age_s > limits.max_age_s + self._period.tolerance_s(limits.max_age_s):

@@ -100,6 +100,11 @@ class SceneGate:
         """Those by interval, [interval_s, threshold] each, as they are now; empty for none."""
         return tuple((at_s, self.threshold_at(at_s)) for at_s, _ in self._by_interval)
 
+    @property
+    def lets_all_through(self) -> bool:
+        """Whether it has no say: every cosine passes."""
+        return self._threshold <= -1.0 and not self._by_interval
+
     def shift_to(self, threshold: float) -> None:
         """Move the single threshold, and those by interval by as much.
 

@@ -150,6 +150,16 @@ def test_a_gate_that_has_stopped_to_vary_is_blind_until_it_varies_again():
     assert choose(session, seen(5.4)) is Reason.REUSED
 
 
+def test_a_gate_without_a_say_is_not_asked_whether_it_sees():
+    session = Session(-1.0, 0, has_gate=True, is_trained=True, min_spread=0.01)
+    for number in range(21):
+        compute(session, seen(number / 10), angle=0.1)
+    assert session.is_blind
+    assert choose(session, seen(2.05)) is Reason.REUSED
+    session.set_thresholds(-1.0, [[0.1, 0.2]])
+    assert choose(session, seen(2.06)) is Reason.GATE_BLIND
+
+
 def test_an_untrained_gate_says_so_also_after_what_it_takes_for_a_scene_change():
     session = Session(1.0, 0, has_gate=True, is_trained=False)
     assert choose(session, seen()) is Reason.NO_HISTORY
