@@ -9,8 +9,8 @@ largest of the frames since the previous full inference, guarded cameras), `gate
 larger of (1 - similarity) / (1 - threshold) and difference / cache.guard_threshold: above 1 the
 node takes the scene for changed), `pixels` (brightness-normalised difference of the two frames,
 largest of 8 x 8 patches and of the guarded cameras) and `joints` (lerobot's joint distance). For
-each the area under the ROC curve and the recall at a share of false alarms, with 95 % intervals by
-resampling episodes.
+each the area under the ROC curve and the recall at a share of false alarms, with 95 % intervals
+over episodes (measures/confidence.py).
 
 **Replays.** Each episode goes through PolicyServer with the node's parameters, at its rate,
 several times with the same noise: every prefix computed (the reference), `gate_and_guard` as the
@@ -90,7 +90,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("evaluation"), help="folder (default evaluation)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of noise and resampling (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     parser.add_argument(
         "--use-trained-on",
         action="store_true",
