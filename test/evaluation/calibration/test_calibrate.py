@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -176,7 +177,6 @@ def test_a_patch_is_seen_and_leaves_the_rest(shade):
     for _ in range(20):
         changed = (patched(image, random) != image).any(2)
         assert 0.01 < changed.mean() < 0.15
-        for row in changed:  # a patch has no holes
-            (columns,) = np.where(row)
-            assert not len(columns) or row[columns.min() : columns.max() + 1].all()
+        parts, _ = cv2.connectedComponents(changed.astype(np.uint8))
+        assert parts - 1 <= 3  # something in one place, which may have fingers; no noise
     assert (image == shade).all()
