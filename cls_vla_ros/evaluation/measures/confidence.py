@@ -1,7 +1,7 @@
 """Intervals for shares measured on few episodes, whose pairs and replays are alike.
 
 A percentile bootstrap over 4 or 8 episodes is far too narrow: in the simulation of
-test_confidence.py it covers the truth in 52 to 92 % of the cases, and BCa is hardly better. What
+test_confidence.py it covers the truth in 52 to 94 % of the cases, and BCa is hardly better. What
 is here covers it in 92 % or more.
 """
 
