@@ -25,6 +25,7 @@ class Job:
         episode: the episode it began in.
         seen: what the rules of reuse look at.
         motion: how far the robot has moved since the newest cached prefix; NaN without one.
+        glance_score: of the glance, likewise.
         entry: the cached prefix to use, if one may be.
         reason: why that one, or why none.
         sample: the observation, preprocessed.
@@ -39,6 +40,7 @@ class Job:
     episode: int
     seen: Seen
     motion: float
+    glance_score: float
     entry: PrefixCache | None
     reason: Reason
     sample: Sample

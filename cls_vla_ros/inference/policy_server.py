@@ -16,6 +16,7 @@ from cls_vla_ros.inference.job import Job, discard_used_prefixes
 from cls_vla_ros.inference.observation import Observation, check_observation
 from cls_vla_ros.inference.preprocessing import Preprocessor
 from cls_vla_ros.inference.result import Inference
+from cls_vla_ros.inference.reuse.glance_look import GlanceLook
 from cls_vla_ros.inference.reuse.motion import state_std
 from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
 from cls_vla_ros.inference.seen import Seen
@@ -65,6 +66,7 @@ class PolicyServer:
         self._postprocessor = postprocessor
         feature = policy.config.robot_state_feature
         self._state_std = state_std(preprocessor, feature.shape[0] if feature else 0)
+        self._glance = GlanceLook.of(policy)
         self.engine = make_engine(policy, engine, dtype, self.preprocess.max_tokens, kernels)
         self._noise = torch.Generator()  # on the CPU, so that a seed means the same everywhere
         self._first_episode = episode
@@ -75,7 +77,7 @@ class PolicyServer:
         self._processors_know: tuple[Session, int] | None = None  # whose episode they have seen
 
     def session(self, name: str = DEFAULT) -> Session:
-        """The session of that name, made at the first call: history, cache, limits, statistics."""
+        """The session of that name, made at the first call."""
         config = self.config
         with self._sessions_lock:
             if name not in self._sessions:
@@ -87,6 +89,7 @@ class PolicyServer:
                     by_interval=config.cls_thresholds,
                     state_std=self._state_std,
                     min_spread=config.cls_min_spread,
+                    glance=self._glance,
                 )
                 session.limits = ReuseLimits.of_checkpoint(config)
                 self._sessions[name] = session
@@ -162,14 +165,12 @@ class PolicyServer:
             # All before the first is committed: what one robot's fault stops leaves no trace.
             for job in jobs.values():
                 if self.preprocess.remembers_state and len(jobs) > 1:
-                    self.preprocess(job.observation)  # for relative actions: whose state it is
+                    self.preprocess(job.observation)  # relative to whose state the actions are
                 self._finish(job)
             return {name: self._commit(job, started) for name, job in jobs.items()}
 
     def warm_up(self, say: Callable[[str], None]) -> float:
-        """Make the engine ready for pictures of the sizes that the checkpoint was made for.
-
-        Others are fine, but the first inference with them takes longer.
+        """Make the engine ready for pictures of the checkpoint's sizes; others are slow at first.
 
         Args:
             say: gets a line before each stage.
@@ -209,19 +210,21 @@ class PolicyServer:
         handover: Handover | None = None,
     ) -> Job:
         episode = session.episode if episode is None else episode
-        unguarded = session.limits.unguarded if session.may_reuse else observation.images
-        seen = Seen.of(observation, observation.images.keys() - unguarded)
-        motion = session.motion(seen)
-        entry, reason = session.choose(seen, episode)
         if self._processors_know != (session, episode):
             self.preprocess.reset()
             self._postprocessor.reset()
             self._processors_know = (session, episode)
         sample = self.preprocess(observation)
+        unguarded = session.limits.unguarded if session.may_reuse else observation.images
+        guarded = observation.images.keys() - unguarded
+        seen = Seen.of(observation, guarded, self._glance, sample.state)
+        motion = session.motion(seen)
+        entry, reason = session.choose(seen, episode)
         guide = None
         if not self.preprocess.remembers_state:
             guide = session.guide(observation.stamp_s, handover)
-        return Job(session, observation, episode, seen, motion, entry, reason, sample, guide)
+        looked = motion, session.glance_score, entry, reason
+        return Job(session, observation, episode, seen, *looked, sample, guide)
 
     def _run(self, jobs: list[Job]) -> None:
         """Prefix or state refresh of each, then the denoising of all in one."""
@@ -277,6 +280,7 @@ class PolicyServer:
             cache_length=session.cache_length,
             cache_age_s=job.seen.stamp_s - entry.stamp_s if entry else 0.0,
             motion=job.motion,
+            glance_score=job.glance_score,
             consecutive_reuses=session.consecutive_reuses,
             hit_rate=statistics.hit_rate,
             reuse_rate=statistics.reuse_rate,

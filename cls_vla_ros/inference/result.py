@@ -28,6 +28,8 @@ class Inference:
         cache_age_s: age of the prefix that was used; 0 if it was computed.
         motion: how far the robot has moved since the newest cached prefix, whether it was used or
             not, see `motion_of`; NaN without one.
+        glance_score: how likely the scene changed since that prefix, in [0, 1], as the glance sees
+            it; NaN without one, or without a glance.
         consecutive_reuses: inferences in a row that used a cached prefix, this one included.
         hit_rate: share of the last 100 evaluations of the episode that said should_cache; NaN if
             there was none.
@@ -46,6 +48,7 @@ class Inference:
     cache_length: int
     cache_age_s: float
     motion: float
+    glance_score: float
     consecutive_reuses: int
     hit_rate: float
     reuse_rate: float

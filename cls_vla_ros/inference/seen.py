@@ -4,9 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from cls_vla_ros.inference.observation import Observation
 from cls_vla_ros.inference.reuse.frame_guard import Thumbnail
+from cls_vla_ros.inference.reuse.glance_look import GlanceLook, Look
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Seen:
         pictures: those that the frame guard looks at, (height, width, 3) uint8.
         thumbnails: of these.
         state: (S,) the robot's, in the policy's units.
+        look: the glance's at `pictures`; None without glance.
     """
 
     stamp_s: float
@@ -28,14 +31,23 @@ class Seen:
     pictures: dict[str, np.ndarray]
     thumbnails: dict[str, Thumbnail]
     state: np.ndarray
+    look: Look | None = None
 
     @classmethod
-    def of(cls, observation: Observation, guarded: Collection[str]) -> "Seen":
+    def of(
+        cls,
+        observation: Observation,
+        guarded: Collection[str],
+        glance: GlanceLook | None = None,
+        state: Tensor | None = None,
+    ) -> "Seen":
         """Look at an observation.
 
         Args:
             observation: that of an inference.
-            guarded: features of the pictures that the frame guard looks at.
+            guarded: features of the pictures that glance and frame guard look at.
+            glance: the policy's, if it has one.
+            state: (S,) for it, normalised.
         """
         pictures = {name: i for name, i in observation.images.items() if name in guarded}
         return cls(
@@ -45,4 +57,5 @@ class Seen:
             pictures,
             {name: Thumbnail.of(image) for name, image in pictures.items()},
             observation.state,
+            glance.look(pictures, state) if glance else None,
         )

@@ -12,6 +12,7 @@ from cls_vla_ros.inference.picture_health import is_frozen
 from cls_vla_ros.inference.reuse.adaptive_threshold import AdaptiveThreshold
 from cls_vla_ros.inference.reuse.frame_guard import look
 from cls_vla_ros.inference.reuse.gate_sight import GateSight
+from cls_vla_ros.inference.reuse.glance_look import GlanceLook
 from cls_vla_ros.inference.reuse.motion import motion_of
 from cls_vla_ros.inference.reuse.period import Period
 from cls_vla_ros.inference.reuse.prefix_cache import PrefixCache, PrefixCacheQueue
@@ -35,6 +36,7 @@ class Session:
         by_interval: Sequence[Sequence[float]] = (),
         state_std: np.ndarray | float = 1.0,
         min_spread: float | None = None,
+        glance: GlanceLook | None = None,
     ) -> None:
         """Start an episode without history.
 
@@ -46,6 +48,7 @@ class Session:
             by_interval: thresholds by the time since the previous full inference, see `SceneGate`.
             state_std: what one is for each value of the state, see `motion_of`.
             min_spread: of the similarity, see `GateSight`.
+            glance: the policy's, if it has one.
         """
         self.limits = ReuseLimits()
         self.total = Statistics()
@@ -54,7 +57,7 @@ class Session:
         self._adaptive = AdaptiveThreshold()
         self._sight = GateSight(min_spread)
         self._period = Period()
-        self._state_std = state_std
+        self._state_std, self._glance = state_std, glance
         self._has_gate, self._is_trained = has_gate, is_trained
         self._begin(episode)
 
@@ -67,6 +70,7 @@ class Session:
         self._why_empty = Reason.NO_HISTORY
         self._in_a_row = 0
         self._previous: dict[str, np.ndarray] = {}  # pictures of the previous observation
+        self._glanced = math.nan
         self._last_decision: GateDecision | None = None
         self._last_chunk: Chunk | None = None
         self.statistics = Statistics()
@@ -131,6 +135,11 @@ class Session:
         """Whether the gate's similarity has stopped to vary; then nothing is reused."""
         return self._sight.is_blind
 
+    @property
+    def glance_score(self) -> float:
+        """What the glance said of the last observation that was chosen for, NaN if nothing."""
+        return self._glanced
+
     def motion(self, seen: Seen) -> float:
         """How far the robot has moved since the newest cached prefix; NaN without one."""
         with self._lock:
@@ -149,21 +158,19 @@ class Session:
             if episode != self._episode:
                 return None, Reason.NO_HISTORY
             self._period.add(seen.stamp_s)
-            if (useless := self._why_useless(seen)) is not None:
+            newest = self._queue.newest
+            if newest is not None and (useless := newest.why_useless(seen)) is not None:
                 self._empty(useless)
+            self._glanced = self._score(seen)
             reason = self._why_not(seen)
             self._previous = seen.pictures
             return (self._queue.newest, reason) if reason is Reason.REUSED else (None, reason)
 
-    def _why_useless(self, seen: Seen) -> Reason | None:
+    def _score(self, seen: Seen) -> float:
         entry = self._queue.newest
-        if entry is None:
-            return None
-        if seen.task != entry.task:
-            return Reason.TASK_CHANGED
-        if seen.cameras != entry.cameras or seen.thumbnails.keys() != entry.thumbnails.keys():
-            return Reason.CAMERAS_CHANGED
-        return Reason.CLOCK_JUMPED if seen.stamp_s < entry.stamp_s else None
+        if self._glance is None or entry is None or not (entry.look and seen.look):
+            return math.nan
+        return self._glance.score(entry.look, seen.look)
 
     def _why_not(self, seen: Seen) -> Reason:
         limits, entry = self.limits, self._queue.newest
@@ -186,12 +193,14 @@ class Session:
             return Reason.MAX_REUSES
         if self._motion(entry, seen) > limits.max_motion:
             return Reason.MOTION
-        frozen = {
-            name
-            for name, picture in seen.pictures.items()
-            if limits.guard_frozen and is_frozen(picture, self._previous.get(name))
-        }
-        return look(seen.thumbnails, entry.thumbnails, limits.guard_threshold, frozen)
+        pictures = seen.pictures.items() if limits.guard_frozen else ()
+        frozen = {name for name, p in pictures if is_frozen(p, self._previous.get(name))}
+        has_glanced = not math.isnan(self._glanced)
+        guard = math.inf if has_glanced else limits.guard_threshold
+        reason = look(seen.thumbnails, entry.thumbnails, guard, frozen)
+        if reason is Reason.REUSED and self._glanced > limits.glance_threshold:
+            return Reason.GLANCE
+        return reason
 
     def _empty(self, why: Reason) -> None:
         self._queue.clear()
@@ -269,11 +278,7 @@ class Session:
         if not decision.should_cache:
             self._empty(Reason.SCENE_CHANGED)
         elif self.may_reuse:
-            self._queue.push(
-                PrefixCache(
-                    prefix, seen.stamp_s, seen.task, seen.thumbnails, seen.cameras, seen.state
-                )
-            )
+            self._queue.push(PrefixCache.of(prefix, seen))
         else:  # nobody could use it, and the guard has no pictures of it
             self._empty(Reason.REUSE_OFF if self._can_open else Reason.GATE_UNTRAINED)
         if self.limits.adaptive and decision.has_history:

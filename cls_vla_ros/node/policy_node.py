@@ -209,7 +209,9 @@ class PolicyNode(LifecycleNode):
             self._hold(late)
         elif self._output.take(result):  # first, since an arm waits for it
             self._reporter.good(result)
-        self._connections.scene_change.publish(to_scene_change(result, self._session.threshold))
+        session = self._session
+        message = to_scene_change(result, session.threshold, session.limits.glance_threshold)
+        self._connections.scene_change.publish(message)
 
     def _hold(self, reason: str) -> None:
         self._output.flush(reason)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cls_vla_ros.policy.cls_adapter import CLSAdapter
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.glance import Glance
 from cls_vla_ros.policy.prefix import Prefix
 from cls_vla_ros.policy.training.cls_objective import INITIAL_LOG_SCALE
 from cls_vla_ros.policy.training.few_steps import shifted
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lerobot.policies.rtc.modeling_rtc import RTCProcessor
     from transformers import DynamicCache
 
-CLS_PARTS = ("pre_cls_param", "cls_log_scale", "cls_adapter.")
+CLS_PARTS = ("pre_cls_param", "cls_log_scale", "cls_adapter.", "glance.")
 CLS_INIT_STD = 0.02  # SmolVLM's initializer_range, with which its own embeddings start
 
 
@@ -49,6 +50,9 @@ class CLSVLAFlowMatching(VLAFlowMatching):
                     config.cls_adapter_width,
                     config.num_cls_prefix,
                 )
+        if config.glance_width:
+            state, cameras = config.robot_state_feature, len(config.image_features)
+            self.glance = Glance(state.shape[0] if state else 0, cameras, config.glance_width)
         if config.trains_cls:
             self._choose_what_is_trained()
 

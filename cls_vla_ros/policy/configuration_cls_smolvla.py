@@ -60,6 +60,11 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             varies by less than half of it is blind; None: not looked at.
         cls_episodes_trained_on: `provenance.fingerprint` of each episode that the CLS head was
             trained on, so that nobody calibrates or judges on them unawares. Training sets it.
+        glance_width: channels of the network that compares every frame with the cached prefix's,
+            see glance.py; 0 for none. It is trained beside the CLS head, on the same pairs.
+        glance_trained: whether it was. Training sets it; an untrained one is not asked.
+        glance_threshold: its score, in [0, 1], above which the scene has changed, as `calibrate`
+            found it; None: 0.5.
         nuisance_share: share of the training samples, in [0, 1], on whose pictures actions are
             learned as other cameras and other light would have made them (`nuisances/`), so that
             the policy acts the same then. The CLS objective's pictures are all disturbed, whatever
@@ -90,6 +95,9 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     stale_prefix_share: float = 0.0
     train_cls_only: bool = False
     cls_episodes_trained_on: list[str] = field(default_factory=list)
+    glance_width: int = 0
+    glance_trained: bool = False
+    glance_threshold: float | None = None
 
     # How actions are learned.
     nuisance_share: float = 0.0
@@ -124,6 +132,12 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be at least 0, or null; got {value}")
+        if self.glance_width < 0:
+            raise ValueError(f"glance_width must be 0 or more channels, got {self.glance_width}")
+        if self.glance_threshold is not None and not 0 <= self.glance_threshold <= 1:
+            raise ValueError(
+                f"glance_threshold must be in [0, 1], or null; got {self.glance_threshold}"
+            )
         self._check_training()
 
     def _check_training(self) -> None:

@@ -64,6 +64,7 @@ class SimArm:
         self._model, self._data = self._base.model, self._base.data
         self._expert = ENV_POLICY_MAP[task]()
         self._body = self._model.body(TASKS[task].body).id
+        self._loose = self._free_joint()
         joints = [self._model.joint(name) for name in JOINTS]
         self._qpos = [int(joint.qposadr[0]) for joint in joints]
         self._qvel = [int(joint.dofadr[0]) for joint in joints]
@@ -114,11 +115,17 @@ class SimArm:
     def move_object(self, dx_m: float, dy_m: float, with_marker: bool = False) -> None:
         """Put the object elsewhere, and with it the place where the task is done.
 
+        A loose one, such as a puck, goes alone: where it has to go stays where it is.
+
         Args:
             dx_m: along the simulator's x axis, sideways.
             dy_m: along its y axis, away from the robot.
             with_marker: whether the green ball that shows that place goes along.
         """
+        if self._loose is not None:
+            self._data.qpos[self._loose : self._loose + 2] += (dx_m, dy_m)
+            mujoco.mj_forward(self._model, self._data)
+            return
         target = self._base._target_pos
         if with_marker:
             in_world = self._model.site_bodyid == 0
@@ -141,7 +148,7 @@ class SimArm:
             dx and dy in m, for `move_object`.
         """
         space = self._base._random_reset_space
-        here = self._model.body_pos[self._body, :2]
+        here = self._data.xpos[self._body, :2]
         # Where the body is at a place of the reset space: some tasks set it off by a constant.
         offset = here - self._base._last_rand_vec[:2]
         moves = random.uniform(space.low[:2], space.high[:2], (1000, 2)) + offset - here
@@ -152,6 +159,13 @@ class SimArm:
                 f"the task has no other place {distance_m[0]} to {distance_m[1]} m away"
             )
         return float(fitting[0, 0]), float(fitting[0, 1])
+
+    def _free_joint(self) -> int | None:
+        """Where in qpos the object's place is, if it is loose."""
+        joint = int(self._model.body_jntadr[self._body])
+        if joint < 0 or self._model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
+            return None
+        return int(self._model.jnt_qposadr[joint])
 
 
 def _make(task: str, seed: int) -> "gymnasium.Env":

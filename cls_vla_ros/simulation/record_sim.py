@@ -15,13 +15,19 @@ from rich.console import Console
 from cls_vla_ros.simulation.processes import run_all
 from cls_vla_ros.simulation.recording import HowToRecord, bag_name, is_recorded, record_episode
 from cls_vla_ros.simulation.seeds import parse_seeds
-from cls_vla_ros.simulation.tasks import SHADOW_PIXELS, TASKS
+from cls_vla_ros.simulation.tasks import SHADOW_PIXELS, TASKS, TRAINED
 
 
 def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="record_sim", description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path, help="folder for the bags")
-    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        choices=list(TASKS),
+        default=list(TRAINED),
+        help="default: those that the demo's policy was trained on",
+    )
     parser.add_argument("--seeds", type=parse_seeds, nargs="+", default=[[0]], metavar="N|N:M")
     parser.add_argument("--frames", type=int, default=120, help="at most (default 120)")
     events = parser.add_mutually_exclusive_group()

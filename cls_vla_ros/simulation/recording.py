@@ -24,6 +24,7 @@ from cls_vla_ros.simulation.tasks import (
     STEPS_PER_FRAME,
     TASKS,
     frame_stamp_ns,
+    task_number,
 )
 
 EVENTS = ("none", "standard", "random")
@@ -179,7 +180,7 @@ class Take:
 
         self._task, self._seed, self._how = task, seed, how
         # Not the simulator's own stream: the object's place must not depend on the disturbances.
-        random = np.random.default_rng([seed, sorted(TASKS).index(task)])
+        random = np.random.default_rng([seed, task_number(task)])
         self._disturbances = how.disturbances(random)
         self._arm = SimArm(task, seed, how.shadow_pixels)
         if how.random_start:

@@ -18,8 +18,11 @@ from cls_vla_ros.policy.checkpoint.files import VLM_FOLDER
 from cls_vla_ros.policy.checkpoint.random_checkpoint import DEMO, write_vlm
 
 PLUGIN = "cls_vla_ros.policy"
-STEPS, BATCH_SIZE, LEARNING_RATE = 2000, 32, 1e-3
-STALE_PREFIX_SHARE = 0.5
+STEPS, BATCH_SIZE, LEARNING_RATE = 8000, 64, 1e-3
+STALE_PREFIX_SHARE = NUISANCE_SHARE = 0.5
+PAIR_STEPS = 16  # 0.6 s: as old as a reused prefix may become
+GLANCE_WIDTH = 24
+TIME_SHIFT = 3.0  # for few steps of denoising
 CHUNK_SIZE = 12  # 0.45 s at the recordings' 27 frames per second
 SAVE_EVERY = 250
 # What a checkpoint is without lerobot's own notes, which name folders of this machine.
@@ -63,6 +66,10 @@ def training_command(
         "train_expert_only": "false",
         "optimizer_lr": LEARNING_RATE,
         "stale_prefix_share": STALE_PREFIX_SHARE,
+        "nuisance_share": NUISANCE_SHARE,
+        "cls_pair_steps": PAIR_STEPS,
+        "glance_width": GLANCE_WIDTH,
+        "time_shift": TIME_SHIFT,
         "device": device,
         "push_to_hub": "false",
     }
@@ -74,7 +81,7 @@ def training_command(
         "steps": steps,
         "batch_size": BATCH_SIZE,
         "seed": seed,
-        "num_workers": min(cores - 1, 4) or 1,  # they read pictures, one core computes
+        "num_workers": min(cores - 1, 14) or 1,  # they read pictures, one core computes
         "save_freq": SAVE_EVERY,
         "log_freq": 50,
         "env_eval_freq": 0,
@@ -98,7 +105,7 @@ def export_policy(trained: Path, out: Path) -> None:
         for file in trained.glob(pattern):
             shutil.copy(file, unfinished)
     config = json.loads((unfinished / "config.json").read_text())
-    config["pretrained_path"] = None
+    config["pretrained_path"] = config["distill_from"] = None
     config["device"] = "cpu"  # who loads it says where it runs; not every machine has a GPU
     (unfinished / "config.json").write_text(json.dumps(config, indent=4) + "\n")
     preprocessor = json.loads((unfinished / "policy_preprocessor.json").read_text())

@@ -7,6 +7,9 @@ import numpy as np
 
 from cls_vla_ros.engine import EncodedPrefix
 from cls_vla_ros.inference.reuse.frame_guard import Thumbnail
+from cls_vla_ros.inference.reuse.glance_look import Look
+from cls_vla_ros.inference.reuse.reasons import Reason
+from cls_vla_ros.inference.seen import Seen
 
 MAX_ENTRIES = 10  # the guide's max_queue_size
 
@@ -22,6 +25,7 @@ class PrefixCache:
         thumbnails: of the pictures in it, by feature name: those that the frame guard looks at.
         cameras: all pictures in it, by feature name.
         state: (S,) the robot's, in the policy's units.
+        look: the glance's, if there is one.
         reuses: how often it was used again.
     """
 
@@ -31,7 +35,23 @@ class PrefixCache:
     thumbnails: dict[str, Thumbnail]
     cameras: frozenset[str]
     state: np.ndarray
+    look: Look | None = None
     reuses: int = 0
+
+    @classmethod
+    def of(cls, prefix: EncodedPrefix, seen: Seen) -> "PrefixCache":
+        """A prefix that was computed from an observation."""
+        return cls(
+            prefix, seen.stamp_s, seen.task, seen.thumbnails, seen.cameras, seen.state, seen.look
+        )
+
+    def why_useless(self, seen: Seen) -> Reason | None:
+        """Why no observation from now on can use it; None if one may."""
+        if seen.task != self.task:
+            return Reason.TASK_CHANGED
+        if seen.cameras != self.cameras or seen.thumbnails.keys() != self.thumbnails.keys():
+            return Reason.CAMERAS_CHANGED
+        return Reason.CLOCK_JUMPED if seen.stamp_s < self.stamp_s else None
 
 
 class PrefixCacheQueue:

@@ -23,3 +23,4 @@ class Reason(IntEnum):
     PREVIOUS_ERROR = 14  # the inference that used the cached prefix raised
     MOTION = 15  # the robot has moved too far since the prefix
     GATE_BLIND = 16  # the similarity has stopped to vary
+    GLANCE = 17  # the glance sees a change since the prefix

@@ -17,9 +17,11 @@ class ReuseLimits:
         max_reuses: how often in a row; then the prefix is computed, and the gate looks again.
         max_motion: how far the robot may have moved since, see `motion_of`; infinity: as far as it
             likes.
+        glance_threshold: score in [0, 1] above which the glance refuses, where a policy has one;
+            it looks in the frame guard's place.
         guard_threshold: difference of a picture above which the frame guard refuses.
-        unguarded: pictures that the frame guard leaves out, by feature name: those of cameras that
-            move with the arm, whose pictures always change.
+        unguarded: pictures that glance and frame guard leave out, by feature name: those of
+            cameras that move with the arm, whose pictures always change.
         guard_frozen: whether a picture with the same bytes as the one before it is refused.
         allow_untrained: whether an untrained CLS head may open the gate.
         adaptive: whether the threshold follows the hit rate; those by interval move with it.
@@ -29,6 +31,7 @@ class ReuseLimits:
     max_age_s: float = 1.0
     max_reuses: int = 4
     max_motion: float = math.inf
+    glance_threshold: float = 0.5
     guard_threshold: float = 0.25
     unguarded: frozenset[str] = frozenset()
     guard_frozen: bool = True
@@ -46,6 +49,7 @@ class ReuseLimits:
             "max_age_s": config.cls_max_age_s,
             "max_reuses": config.cls_max_reuses,
             "max_motion": config.cls_max_motion,
+            "glance_threshold": config.glance_threshold,
         }
         return cls(**{name: value for name, value in found.items() if value is not None})
 

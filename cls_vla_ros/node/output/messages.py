@@ -14,12 +14,13 @@ from cls_vla_ros.robot.joints import ros_unit
 from cls_vla_ros.robot.settings import ActionSettings
 
 
-def to_scene_change(result: Result, threshold: float) -> SceneChange:
+def to_scene_change(result: Result, threshold: float, glance_threshold: float) -> SceneChange:
     """What the gate saw.
 
     Args:
         result: of one inference.
         threshold: the present one, published where the gate did not run.
+        glance_threshold: that of the glance.
     """
     inference = result.inference
     decision = inference.decision
@@ -38,6 +39,8 @@ def to_scene_change(result: Result, threshold: float) -> SceneChange:
     message.cache_length = inference.cache_length
     message.cache_age_s = inference.cache_age_s
     message.motion = inference.motion
+    message.glance_score = inference.glance_score
+    message.glance_threshold = glance_threshold
     message.consecutive_reuses = inference.consecutive_reuses
     message.hit_rate = inference.hit_rate
     message.reuse_rate = inference.reuse_rate

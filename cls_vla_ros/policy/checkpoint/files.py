@@ -22,6 +22,7 @@ VLM_FOLDER = "vlm"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "onnx")  # the policy's own hold the VLM's
 CLS_WEIGHTS = ("model.pre_cls_param", "model.cls_adapter.")
+GLANCE_WEIGHTS = "model.glance."
 TRAINING_WEIGHTS = ("model.cls_log_scale",)  # older checkpoints do not have it
 FLOATS = {
     "F64": torch.float64,
@@ -149,7 +150,7 @@ def as_stored(
     Returns:
         Those that it has, in its dtypes, and the CLS head's.
     """
-    own = (*CLS_WEIGHTS, *TRAINING_WEIGHTS)
+    own = (*CLS_WEIGHTS, GLANCE_WEIGHTS, *TRAINING_WEIGHTS)
     return {
         name: tensor if name.startswith(own) else tensor.to(dtypes[name] or tensor.dtype)
         for name, tensor in state_dict.items()
@@ -188,7 +189,7 @@ def explain_missing_weights(
 
     Args:
         config: the loaded policy's; `cls_head_trained` becomes False if the CLS weights were
-            missing.
+            missing, `glance_trained` if the glance's were.
         directory: the checkpoint, for the message.
         missing: names of weights of the model that the checkpoint lacks.
         unexpected: names of weights of the checkpoint that the model lacks.
@@ -199,7 +200,7 @@ def explain_missing_weights(
     needed = [
         name
         for name in missing
-        if not name.startswith((*CLS_WEIGHTS, *TRAINING_WEIGHTS))
+        if not name.startswith((*CLS_WEIGHTS, GLANCE_WEIGHTS, *TRAINING_WEIGHTS))
         and not any(u in name for u in UNUSED_WEIGHTS)
     ]
     if needed:
@@ -218,6 +219,14 @@ def explain_missing_weights(
             directory,
             len(unexpected),
             unexpected[:3],
+        )
+    if config.glance_trained and any(name.startswith(GLANCE_WEIGHTS) for name in missing):
+        config.glance_trained = False
+        logger.warning(
+            "the checkpoint %s says glance_trained and lacks its weights (%s): the frame guard "
+            "looks at the pictures instead. Train it anew",
+            directory,
+            GLANCE_WEIGHTS.rstrip("."),
         )
     if any(name.startswith(CLS_WEIGHTS) for name in missing):
         config.cls_head_trained = False

@@ -23,6 +23,7 @@ from cls_vla_ros.policy.training.cls_objective import (
 from cls_vla_ros.policy.training.cls_pairs import draw_pairs, on_stale_prefixes
 from cls_vla_ros.policy.training.cls_views import disturb_some, make_views
 from cls_vla_ros.policy.training.few_steps import few_step_batch
+from cls_vla_ros.policy.training.glance_training import glance_loss
 from cls_vla_ros.policy.training.provenance import dataset_fingerprints
 
 logger = logging.getLogger(__name__)
@@ -180,6 +181,7 @@ class CLSTraining(SmolVLAPolicy):
             return losses + nothing, log
         if self.training and torch.is_grad_enabled():
             config.cls_head_trained = True
+            config.glance_trained = config.glance_width > 0
             self._episodes_seen.update(batch["episode_index"].tolist())
         if reduction == "none" and config.train_cls_only:
             losses = objective.loss.new_zeros(len(batch[OBS_STATE]))
@@ -200,17 +202,27 @@ class CLSTraining(SmolVLAPolicy):
         return objective
 
     def _objective_of(self, batch, pairs, cameras: list[str]) -> Objective:
-        name, size = self.config.cls_objective, self._picture_size()
-        is_2x2 = name == "infonce_2x2"
-        views, visible = make_views(batch, pairs, cameras, size, with_changes=is_2x2)
-        cls = self._cls_outputs(views)  # (2 M or 4 M, N, H)
+        config = self.config
+        is_2x2 = config.cls_objective == "infonce_2x2"
+        with_changes = is_2x2 or config.glance_width > 0
+        views = make_views(batch, pairs, cameras, self._picture_size(), with_changes)
+        cls = self._cls_outputs(views.batch if is_2x2 else views.unchanged())
+        objective = self._cls_objective(cls, pairs, views.visible)
+        if not config.glance_width:
+            return objective
+        loss, log = glance_loss(self.model.glance, views.changes)
+        return Objective(objective.loss + loss, objective.metrics | log)
+
+    def _cls_objective(self, cls: Tensor, pairs, visible: Tensor) -> Objective:
+        """The objective on CLS tokens (2 M or 4 M, N, H)."""
+        name = self.config.cls_objective
         before, now = cls.chunk(2)
         predicted, seen = before[:, PREDICTED], now[:, SEEN]
         if name == "vicreg":
             return vicreg(predicted, seen)
         unlike = pairs.episodes[:, None] != pairs.episodes
         log_scale = self.model.cls_log_scale
-        if is_2x2:
+        if name == "infonce_2x2":
             return info_nce_2x2(predicted, seen, log_scale, unlike, visible)
         return info_nce(predicted, seen, log_scale, unlike, None)
 

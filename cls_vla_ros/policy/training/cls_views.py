@@ -1,5 +1,7 @@
 """The pictures that the CLS objective looks at: pairs of frames, disturbed and changed."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from lerobot.utils.constants import (
@@ -9,7 +11,9 @@ from lerobot.utils.constants import (
 )
 from torch import Generator, Tensor
 
+from cls_vla_ros.policy.glance import HEIGHT, WIDTH
 from cls_vla_ros.policy.training.cls_pairs import Pairs
+from cls_vla_ros.policy.training.glance_training import Changes
 from cls_vla_ros.policy.training.nuisances import (
     VISIBLE,
     Strengths,
@@ -25,6 +29,27 @@ STEADY_SHARE = 0.2
 PRESENT = "_padding_mask"  # lerobot's key for whether a camera's picture is there
 
 
+class Views(NamedTuple):
+    """What `make_views` made of M pairs.
+
+    Attributes:
+        batch: as stock SmolVLA takes it, of the frames at t - k and then those at t, with changes
+            [t - k, t - k changed, t, t changed].
+        visible: (M,) bool, where the change can be seen.
+        changes: the same for the glance; None without changes.
+    """
+
+    batch: dict[str, Tensor]
+    visible: Tensor
+    changes: Changes | None
+
+    def unchanged(self) -> dict[str, Tensor]:
+        """The batch without the changed views: [t - k, t]."""
+        if self.changes is None:
+            return self.batch
+        return {key: torch.cat(value.chunk(4)[::2]) for key, value in self.batch.items()}
+
+
 def make_views(
     batch: dict[str, Tensor],
     pairs: Pairs,
@@ -32,7 +57,7 @@ def make_views(
     size: tuple[int, int] | None,
     with_changes: bool,
     generator: Generator | None = None,
-) -> tuple[dict[str, Tensor], Tensor]:
+) -> Views:
     """One batch of all the views of M pairs, disturbed.
 
     A frame before and after a change is disturbed alike, so that nothing but the change tells them
@@ -46,21 +71,21 @@ def make_views(
             the policy's; None where it takes them as they are.
         with_changes: whether the scenes come a second time as they are after a change.
         generator: what to draw from.
-
-    Returns:
-        A batch as stock SmolVLA takes it, of the frames at t - k and then those at t, with changes
-        [t - k, t - k changed, t, t changed]; and (M,) bool, where the change can be seen.
     """
     frames = {camera: _frames(batch[camera], pairs, size) for camera in cameras}
     views = {camera: [before, now] for camera, (before, now) in frames.items()}
     visible = pairs.rows.new_zeros(len(pairs.rows), dtype=torch.bool)
+    differences = []
     if with_changes:
         change = torch.zeros(len(pairs.rows), device=pairs.rows.device)
         changes = draw_changes([before for before, _ in frames.values()], generator)
         for camera, made in zip(cameras, changes, strict=True):
             before, now = frames[camera]
-            views[camera] = [before, made.make(before), now, made.make(now)]
-            change = change + made.size(before)
+            both = torch.stack([before, now])
+            changed = torch.stack([made.make(before), made.make(now)])
+            views[camera] = [before, changed[0], now, changed[1]]
+            differences.append((changed - both).abs().mean(2))  # (2, M, height, width)
+            change = change + differences[-1][0].mean(dim=(1, 2))
         visible = change > VISIBLE
     copies = 4 if with_changes else 2
     like = batch[cameras[0]]
@@ -75,9 +100,28 @@ def make_views(
     same = {OBS_STATE: state} | {
         key: batch[key] for key in (OBS_LANGUAGE_TOKENS, OBS_LANGUAGE_ATTENTION_MASK, *present)
     }
+    for_glance = None
+    if with_changes:
+        for_glance = _for_the_glance(
+            batch[OBS_STATE], pairs, [out[c] for c in cameras], differences
+        )
     for key, value in same.items():
         out[key] = value[pairs.rows].repeat(copies, *[1] * (value.ndim - 1))
-    return out, visible
+    return Views(out, visible, for_glance)
+
+
+def _for_the_glance(
+    states: Tensor, pairs: Pairs, views: list[Tensor], differences: list[Tensor]
+) -> Changes | None:
+    """The four views of each camera, shrunk; None where their states are not there."""
+    if states.ndim != 3:
+        return None
+    small = [F.interpolate(each, (HEIGHT, WIDTH), mode="area") for each in views]
+    return Changes(
+        torch.stack([each.unflatten(0, (4, -1)) for each in small], dim=2),
+        torch.stack([F.adaptive_avg_pool2d(d, (HEIGHT, WIDTH)) for d in differences], dim=2),
+        torch.stack([states[pairs.rows, pairs.earlier], states[pairs.rows, -1]]),
+    )
 
 
 def disturb_some(

@@ -37,6 +37,11 @@ def check_max_motion(value: Value) -> None:
     _check_limit(value, (int, float), 1000)
 
 
+def check_glance_threshold(value: Value) -> None:
+    """Raises ValueError unless it is a number in [0, 1], or 'checkpoint'."""
+    _check_limit(value, (int, float), 1)
+
+
 def _check_limit(value: Value, kind: type | tuple[type, ...], largest: int) -> None:
     is_number = isinstance(value, kind) and not isinstance(value, bool)
     if value != CHECKPOINT and not (is_number and 0 <= value <= largest):
@@ -184,6 +189,15 @@ SPECS = (
         "'checkpoint': what calibration found, no limit without it",
         live=True,
         check=check_max_motion,
+    ),
+    Spec(
+        "cache.glance_threshold",
+        CHECKPOINT,
+        "score of the glance, in [0, 1], above which the prefix is computed; or 'checkpoint': "
+        f"what calibration found, {DEFAULTS.glance_threshold:g} without it. A policy without a "
+        "glance has the frame guard instead",
+        live=True,
+        check=check_glance_threshold,
     ),
     Spec(
         "cache.guard_threshold",

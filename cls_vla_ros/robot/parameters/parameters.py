@@ -107,7 +107,7 @@ class Parameters(ABC):
             name: self.get(f"cache.{name}")
             for name in (
                 *("enabled", "max_age_s", "max_reuses", "max_motion"),
-                *("guard_threshold", "guard_frozen"),
+                *("glance_threshold", "guard_threshold", "guard_frozen"),
             )
         }
         return replace(

@@ -44,9 +44,7 @@ from cls_vla_ros.simulation.closed_loop.report import (
 from cls_vla_ros.simulation.closed_loop.rules import EXPERT, GATED, MATCHED, RULES, TIMERS
 from cls_vla_ros.simulation.processes import run_all
 from cls_vla_ros.simulation.seeds import parse_seeds
-from cls_vla_ros.simulation.tasks import TASKS
-
-UNTRAINED_TASK = "faucet-open-v3"
+from cls_vla_ros.simulation.tasks import TASKS, TRAINED
 
 
 def parse_args(args: list[str] | None = None) -> argparse.Namespace:
@@ -57,8 +55,8 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
         "--tasks",
         nargs="+",
         choices=list(TASKS),
-        default=[task for task in TASKS if task != UNTRAINED_TASK],
-        help=f"default: all but {UNTRAINED_TASK}",
+        default=list(TRAINED),
+        help="default: those that the demo's policy was trained on",
     )
     parser.add_argument(
         "--seeds", type=parse_seeds, nargs="+", default=[list(range(900, 910))], metavar="N|N:M"

@@ -19,7 +19,7 @@ from cls_vla_ros.simulation.events import (
     Pictures,
     random_disturbance,
 )
-from cls_vla_ros.simulation.tasks import SHADOW_PIXELS, STEPS_PER_FRAME, TASKS
+from cls_vla_ros.simulation.tasks import SHADOW_PIXELS, STEPS_PER_FRAME, TASKS, task_number
 
 NONE, OBJECT, OCCLUDER = "none", "object", "occluder"
 DISTURBED = (NONE, OBJECT, OCCLUDER)
@@ -149,7 +149,7 @@ def disturbances_of(arm, run: Run) -> list[Disturbance]:
 
 def _random(run: Run) -> np.random.Generator:
     """The same for all rules."""
-    return np.random.default_rng([run.seed, sorted(TASKS).index(run.task)])
+    return np.random.default_rng([run.seed, task_number(run.task)])
 
 
 @functools.cache

@@ -63,7 +63,7 @@ def test_both_frames_of_some_pairs_are_disturbed_alike(batch, pairs, monkeypatch
 def test_without_changes_there_are_two_views_and_two_draws(batch, pairs, monkeypatch):
     monkeypatch.setattr(cls_views, "STEADY_SHARE", 0.0)
     calls = given_to_disturb(monkeypatch)
-    views, visible = make_views(batch, pairs, CAMERAS, None, False)
+    views, visible, _ = make_views(batch, pairs, CAMERAS, None, False)
     assert views[FRONT].shape == (2 * ROWS, 3, 24, 32)
     assert not visible.any()
     before, now = calls[0][1].gains.chunk(2)
@@ -73,7 +73,7 @@ def test_without_changes_there_are_two_views_and_two_draws(batch, pairs, monkeyp
 def test_a_change_is_in_both_frames_of_a_pair_or_in_neither(batch, pairs, monkeypatch):
     calls = given_to_disturb(monkeypatch)
     batch[FRONT][:, 1] = batch[FRONT][:, 0]  # nothing moves
-    _, visible = make_views(batch, pairs, CAMERAS, None, True)
+    _, visible, _ = make_views(batch, pairs, CAMERAS, None, True)
     before, before_changed, now, now_changed = calls[0][0].chunk(4)
     assert torch.equal(before, now)
     assert torch.allclose(before_changed, now_changed, atol=1e-6)
@@ -82,7 +82,7 @@ def test_a_change_is_in_both_frames_of_a_pair_or_in_neither(batch, pairs, monkey
 
 
 def test_pictures_are_as_small_as_the_policys_before_they_are_disturbed(batch, pairs):
-    views, _ = make_views(batch, pairs, CAMERAS, (16, 16), True)
+    views, _, _ = make_views(batch, pairs, CAMERAS, (16, 16), True)
     assert views[FRONT].shape == (4 * ROWS, 3, 12, 16)
 
 
