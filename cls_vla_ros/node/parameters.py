@@ -1,13 +1,15 @@
 """The parameters as a node declares them: described, checked, and refused with a reason."""
 
+from collections.abc import Iterable
+
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from cls_vla_ros.robot.parameters.parameters import Parameters
 from cls_vla_ros.robot.parameters.spec import DOUBLES, STRINGS, Spec, Value
 
+SCALARS = (bool, int, float, str)
 LIST_TYPES = {STRINGS: Parameter.Type.STRING_ARRAY, DOUBLES: Parameter.Type.DOUBLE_ARRAY}
 
 
@@ -30,14 +32,8 @@ class NodeParameters(Parameters):
 
     def get(self, name: str) -> Value:
         """The value of a declared parameter; [] for a list that is not set."""
-        value = self._node.get_parameter_or(name, None)
-        if value is None or value.value is None:
-            return []
-        return (
-            list(value.value)
-            if not isinstance(value.value, (bool, int, float, str))
-            else value.value
-        )
+        value = self._node.get_parameter(name).value
+        return self._specs[name].meant(value) if isinstance(value, SCALARS) else list(value)
 
     def problem(self, parameter: Parameter, *, is_configured: bool) -> str:
         """Why a parameter may not be set so; empty if it may."""
@@ -54,17 +50,26 @@ class NodeParameters(Parameters):
             return f"{spec.name} cannot be removed"
         return spec.problem(parameter.value)
 
+    def _given(self) -> Iterable[str]:
+        return self._node._parameter_overrides  # rclpy has no other way to ask for them
+
     def _declare_one(self, spec: Spec) -> str:
-        name, default = spec.name, LIST_TYPES.get(spec.default, spec.default)
-        try:
-            value = self._node.declare_parameter(name, default, descriptor_of(spec)).value
-            problem = "" if value is None else spec.problem(value)
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            problem = str(error)
-            if isinstance(spec.default, float) and "'INTEGER'" in problem:
-                problem += " (write it with a decimal point, as 10.0)"
-        if not self._node.has_parameter(name):
-            self._node.declare_parameter(name, default, descriptor_of(spec), ignore_override=True)
+        override = self._node._parameter_overrides.get(spec.name)
+        given = None if override is None else override.value  # None: an empty list of any type
+        problem = ""
+        if given is not None:
+            given = given if isinstance(given, SCALARS) else list(given)
+            problem = spec.type_problem(given) or spec.problem(given)
+        is_empty = spec.is_list and (problem or not given)
+        self._node.declare_parameter(
+            spec.name,
+            LIST_TYPES.get(spec.default, spec.default),
+            descriptor_of(spec),
+            ignore_override=bool(problem) or is_empty,
+        )
+        if is_empty:  # of its type: one that is not set is left out by `ros2 param dump`
+            empty = Parameter(spec.name, LIST_TYPES[spec.default], [])
+            self._node.set_parameters([empty])
         return problem
 
     def _say(self, problem: str) -> None:
@@ -79,7 +84,7 @@ class NodeParameters(Parameters):
 def descriptor_of(spec: Spec) -> ParameterDescriptor:
     """What `ros2 param describe` says of a parameter."""
     described = ParameterDescriptor(
-        description=spec.description, dynamic_typing=spec.check is not None
+        description=spec.description, dynamic_typing=spec.takes_any_type
     )
     described.additional_constraints = ", ".join(map(repr, spec.choices))
     if spec.limits and isinstance(spec.default, float):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import ParameterType
 from rclpy.lifecycle import TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
@@ -238,7 +239,11 @@ def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_
     [
         ({"policy__path": None}, "policy.path is not set"),
         ({"cameras": None}, "cameras is empty"),
-        ({"cameras": ["front"]}, "observation.images.wrist"),
+        ({"cameras": ["front"]}, "`cameras` names ['front'], and not 'wrist'"),
+        (
+            {"cameras": ["front"], "camera__wrist__topic": None, "camera__wrist__transport": None},
+            "observation.images.wrist",
+        ),
         ({"camera__front__feature": "observation.images.top"}, "observation.images.top"),
         ({"state__joints": ["shoulder"]}, "observation.state has 3 values"),
         ({"state__joints": ["shoulder", "elbow", "elbow"]}, "state.joints names something more"),
@@ -248,7 +253,7 @@ def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_
         ({"state__units": ["deg"]}, "3 names but 1 units"),
         ({"state__units": ["deg", "deg", "inch"]}, "'inch'"),
         ({"policy__device": "cuda:99"}, "cuda:99"),
-        ({"rate_hz": -1.0}, "rate_hz out of range"),
+        ({"rate_hz": -1.0}, "rate_hz must be in"),
         ({"rate_hz": "fast"}, "rate_hz"),
         ({"gate__threshold": 2.0}, "gate.threshold"),
         ({"cache__max_age_s": "often"}, "cache.max_age_s"),
@@ -437,6 +442,36 @@ def test_every_parameter_is_described(robot):
     assert len(names) > 20
     for descriptor in robot.node.describe_parameters(names):
         assert len(descriptor.description) > 20
+
+
+def test_a_dump_shows_every_parameter_also_empty_lists_of_their_type(make_robot, tmp_path):
+    robot = make_robot()  # not configured: the cameras' are there too
+    names = [*robot.node._declared._specs]
+    assert "camera.wrist.guard" in names
+    values = {p.name: p.get_parameter_value() for p in robot.node.get_parameters(names)}
+    assert values["state.units"].type == ParameterType.PARAMETER_STRING_ARRAY
+    assert values["limits.lower"].type == ParameterType.PARAMETER_DOUBLE_ARRAY
+    assert list(values["limits.lower"].double_array_value) == []
+    assert not [name for name, v in values.items() if v.type == ParameterType.PARAMETER_NOT_SET]
+    # `ros2 param load` of that dump, and a list that is set at last
+    assert robot.set("limits.lower", [-1.0, -2.0, -3.0]).successful
+    assert robot.node._declared.get("limits.lower") == [-1.0, -2.0, -3.0]
+    assert not robot.set("limits.lower", ["a"]).successful
+
+
+def test_rtc_is_switched_by_a_boolean_too(make_robot):
+    robot = make_robot(execution__rtc=False)
+    assert robot.node._declared.read().execution.rtc == "off"
+    assert robot.set("execution.rtc", True).successful
+    assert robot.node._declared.read().execution.rtc == "on"
+    assert "must be one of" in robot.set("execution.rtc", 3).reason
+
+
+def test_a_misspelled_limit_fails_configure(make_robot, capfd):
+    robot = make_robot(limits__velocty=[0.01] * 3)
+    assert "limits.velocty" in capfd.readouterr().err  # said at once
+    assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert "the nearest one is limits.velocity" in capfd.readouterr().err
 
 
 # Bad input: a clear word, the node lives on, and what was good stays

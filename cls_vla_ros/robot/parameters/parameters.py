@@ -9,6 +9,7 @@ from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.robot.observation.observation_buffer import ObservationLimits
 from cls_vla_ros.robot.parameters.parameter_specs import CAMERA_SPECS, CHECKPOINT, SPECS
 from cls_vla_ros.robot.parameters.spec import Spec, Value
+from cls_vla_ros.robot.parameters.unknown import is_of_ros, unknown_problem
 from cls_vla_ros.robot.settings import (
     ActionSettings,
     CameraSettings,
@@ -27,10 +28,17 @@ class Parameters(ABC):
         self._specs: dict[str, Spec] = {}
         self._bad: dict[str, str] = {}
         self._declare(SPECS)
+        self._declare(self._of_cameras())
+        for problem in self._unknown():
+            self._say(problem)
 
     @abstractmethod
     def get(self, name: str) -> Value:
         """The value of a declared parameter; [] for a list that is not set."""
+
+    @abstractmethod
+    def _given(self) -> Iterable[str]:
+        """The names that a file, the command line or a launch file set, known or not."""
 
     @abstractmethod
     def _declare_one(self, spec: Spec) -> str:
@@ -48,21 +56,23 @@ class Parameters(ABC):
         """What `configure` needs.
 
         Raises:
-            ValueError: a value that was set in a file cannot be used, or one that is needed is
-                missing.
+            ValueError: there is no such parameter, a value that was set in a file cannot be used,
+                or one that is needed is missing.
         """
         names = self.get("cameras")
-        of_cameras = [_for_camera(spec, name) for name in names for spec in CAMERA_SPECS]
+        of_cameras = self._of_cameras()
         self._declare(of_cameras)
         wanted = {spec.name for spec in (*SPECS, *of_cameras)}
-        if problems := [text for name, text in self._bad.items() if name in wanted]:
-            raise ValueError("; ".join(problems))
-        if not self.get("policy.path"):
-            raise ValueError(
+        problems = [text for name, text in self._bad.items() if name in wanted]
+        problems += self._unknown()
+        if not self.get("policy.path") and "policy.path" not in self._bad:
+            problems.append(
                 "policy.path is not set: expected a checkpoint's directory, a hub id, or 'demo'"
             )
-        if not names:
-            raise ValueError("cameras is empty: name at least one, as config/demo.yaml does")
+        if not names and "cameras" not in self._bad:
+            problems.append("cameras is empty: name at least one, as config/demo.yaml does")
+        if problems:
+            raise ValueError("; ".join(problems))
         action = ActionSettings(
             kind=self.get("action.kind"),
             names=self.get("action.names"),
@@ -134,6 +144,22 @@ class Parameters(ABC):
     def observation_limits(self) -> ObservationLimits:
         """What the parameters say of observations now."""
         return ObservationLimits(**self._group("observation", ObservationLimits))
+
+    def _of_cameras(self) -> list[Spec]:
+        return [_for_camera(spec, name) for name in self.get("cameras") for spec in CAMERA_SPECS]
+
+    def _unknown(self) -> list[str]:
+        """What is wrong with each name that was set and that nobody reads."""
+        cameras = self.get("cameras")
+        # A camera that was taken out of `cameras` meanwhile is known yet.
+        known = set(self._specs)
+        return [
+            unknown_problem(name, known, cameras)
+            for name in self._given()
+            if name not in known
+            and not is_of_ros(name)
+            and (cameras or not name.startswith("camera."))  # said by `cameras is empty`
+        ]
 
     def _camera(self, name: str) -> CameraSettings:
         return CameraSettings(

@@ -1,7 +1,7 @@
 """What a params file says, for tools that do what the node does without running it, or ROS."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,8 +34,11 @@ class FileParameters(Parameters):
     def _declare_one(self, spec: Spec) -> str:
         value = self._set.get(spec.name, spec.default_value)
         problem = spec.type_problem(value) or spec.problem(value)
-        self._values[spec.name] = spec.default_value if problem else value
+        self._values[spec.name] = spec.default_value if problem else spec.meant(value)
         return problem
+
+    def _given(self) -> Iterable[str]:
+        return self._set
 
     def _say(self, problem: str) -> None:
         """`read` raises with it, and that is soon enough for a tool."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 Value = bool | int | float | str | list[str] | list[float]
 
+SWITCH = {True: "on", False: "off"}
 STRINGS, DOUBLES = list[str], list[float]  # defaults of lists, which are empty unless they are set
 
 
@@ -22,6 +23,9 @@ class Spec:
         live: whether it can change while the node is configured; the others are read by
             `configure`.
         check: raises ValueError for a value that cannot be used. With it, any type may be set.
+
+    A parameter whose choices are "on" and "off" takes a boolean too: YAML 1.1 makes one of an
+    unquoted on or off, in a file, on the command line and in `ros2 param set`.
     """
 
     name: str
@@ -41,8 +45,21 @@ class Spec:
         """The value that it has unless it is set."""
         return [] if self.is_list else self.default
 
+    @property
+    def is_switch(self) -> bool:
+        return set(SWITCH.values()) <= set(self.choices)
+
+    @property
+    def takes_any_type(self) -> bool:
+        return self.check is not None or self.is_switch
+
+    def meant(self, value: Value) -> Value:
+        """What a value stands for, which is the value itself but for a switch."""
+        return SWITCH[value] if self.is_switch and isinstance(value, bool) else value
+
     def problem(self, value: Value) -> str:
         """Why the value, which has the right type, cannot be used; empty if it can."""
+        value = self.meant(value)
         if self.limits and not self.limits[0] <= value <= self.limits[1]:
             return f"{self.name} must be in [{self.limits[0]:g}, {self.limits[1]:g}], got {value}"
         if self.choices and value not in self.choices:
@@ -61,11 +78,16 @@ class Spec:
 
         ROS does not turn one type into another: 10 is no float.
         """
-        if self.check or _is_of(self.default, value):
+        if self.takes_any_type or _is_of(self.default, value):
             return ""
         text = f"{self.name} must be {_TYPE_NAMES[_type_of(self.default)]}, got {value!r}"
-        if _type_of(self.default) is float and _is_of(0, value):
+        kind = _type_of(self.default)
+        if kind is float and _is_of(0, value):
             text += " (write it with a decimal point, as 10.0)"
+        elif kind == DOUBLES and isinstance(value, list) and all(_is_number(v) for v in value):
+            text += " (write each with a decimal point, as 10.0)"
+        elif kind in (str, STRINGS) and not isinstance(value, (str, list)):
+            text += " (write it in quotes)"
         return text
 
 
@@ -81,6 +103,10 @@ _TYPE_NAMES = {
 
 def _type_of(default: Value | type):
     return default if default in (STRINGS, DOUBLES) else type(default)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_of(default: Value | type, value: object) -> bool:
