@@ -16,7 +16,8 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
-from cls_vla_ros.robot.settings import CameraSettings, Settings, StateSettings
+from cls_vla_ros.node.message_types import type_of
+from cls_vla_ros.robot.settings import CameraSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:  # it brings torch, for which a client of the node has no use
     from cls_vla_ros.node.output.action_output import ActionOutput
@@ -38,7 +39,7 @@ class Handlers:
     """Who takes what comes in. They run in the executor's thread."""
 
     frame: Callable
-    joint_state: Callable
+    state: Callable
     task: Callable
     reset: Callable
     pause: Callable
@@ -104,8 +105,9 @@ class Connections:
             take = partial(handlers.frame, camera)
             kind = IMAGE_TYPES[camera.transport]
             self._input(node, kind, camera.topic, take, qos_of(camera), serialized=True)
-        state = settings.state
-        self._input(node, JointState, state.topic, handlers.joint_state, qos_of(state))
+        for source in settings.state.sources:
+            take = partial(handlers.state, source)
+            self._input(node, type_of(source.type), source.topic, take, qos_of(source))
         self._input(node, String, "task", handlers.task, OUTPUT_QOS)
 
         reset = node.create_service(Trigger, "reset", handlers.reset)
@@ -159,7 +161,7 @@ class Connections:
         self._close.append(partial(node.destroy_subscription, subscription))
 
 
-def qos_of(source: CameraSettings | StateSettings) -> QoSProfile:
+def qos_of(source: CameraSettings | SourceSettings) -> QoSProfile:
     """The subscription's quality of service, as the parameters have it."""
     return QoSProfile(
         depth=source.depth, reliability=ReliabilityPolicy[source.reliability.upper()]

@@ -15,6 +15,7 @@ from cls_vla_ros.node.connections import Connections, Diagnostics, Handlers
 from cls_vla_ros.node.health.diagnostics import of_policy, of_session
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.input.inputs import Inputs
+from cls_vla_ros.node.message_types import check_types
 from cls_vla_ros.node.output.action_output import ActionOutput
 from cls_vla_ros.node.output.messages import to_scene_change
 from cls_vla_ros.node.parameters import NodeParameters
@@ -124,6 +125,7 @@ class PolicyNode(LifecycleNode):
         self._reporter.health.hold("no inference yet")
         self._device_failed = False
         self._settings = settings
+        check_types(settings)
         self._server = load_server(settings, self._episode, self.get_logger().info)
         self._buffer = ObservationBuffer(
             settings.cameras, settings.state, self._declared.observation_limits()
@@ -153,13 +155,13 @@ class PolicyNode(LifecycleNode):
         self._session = self._server.session()
         self._session.limits = self._declared.reuse_limits(settings.cameras, self._server.config)
         self._declared.set_thresholds(self._session, self._server.config)
-        inputs = Inputs(self._buffer, self._reporter, settings.state.topic, self._now_ns)
+        inputs = Inputs(self._buffer, self._reporter, self._now_ns)
         self._connections = Connections(
             self,
             settings,
             Handlers(
                 frame=inputs.frame,
-                joint_state=inputs.joint_state,
+                state=inputs.state,
                 task=self._on_task,
                 reset=self._on_reset,
                 pause=self._on_pause,

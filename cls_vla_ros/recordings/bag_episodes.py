@@ -18,6 +18,16 @@ from cls_vla_ros.robot.stamps import NS, to_ns
 
 IMAGE_TYPES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 JOINT_STATE = "sensor_msgs/msg/JointState"
+STATE_TYPES = {
+    "joint_state": JOINT_STATE,
+    "float64_multi_array": "std_msgs/msg/Float64MultiArray",
+    "odometry": "nav_msgs/msg/Odometry",
+    "twist": "geometry_msgs/msg/Twist",
+    "twist_stamped": "geometry_msgs/msg/TwistStamped",
+    "pose_stamped": "geometry_msgs/msg/PoseStamped",
+    "wrench": "geometry_msgs/msg/Wrench",
+    "wrench_stamped": "geometry_msgs/msg/WrenchStamped",
+}
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 ACTION_TYPES = ("std_msgs/msg/Float64MultiArray", JOINT_STATE, TRAJECTORY)
 NUMBER = re.compile(r"(?<!\w)\d[\d.]*")
@@ -51,7 +61,7 @@ class BagEpisode:
         with self._open() as reader:
             types = {c.topic.lstrip("/"): c.msgtype for c in reader.connections}
         wanted = {c.topic: (IMAGE_TYPES[c.transport],) for c in self._settings.cameras}
-        wanted[self._settings.state.topic] = (JOINT_STATE,)
+        wanted |= {s.topic: (STATE_TYPES[s.type],) for s in self._settings.state.sources}
         self._action_topic = None
         if source.action_topic:
             self._action_topic = source.action_topic.lstrip("/")
@@ -93,7 +103,10 @@ class BagEpisode:
             buffer = ObservationBuffer(settings.cameras, settings.state, self._limits)
             cameras = {c.topic.lstrip("/"): c for c in settings.cameras}
             leader = settings.cameras[0].name
-            topics = {*cameras, settings.state.topic.lstrip("/")}
+            sources = {s.topic.lstrip("/"): [] for s in settings.state.sources}
+            for source in settings.state.sources:
+                sources[source.topic.lstrip("/")].append(source.name)
+            topics = {*cameras, *sources}
             connections = [c for c in reader.connections if c.topic.lstrip("/") in topics]
             pace, at_ns, leader_ns = Pace(rate_hz), None, 0
             for connection, now_ns, raw in reader.messages(connections=connections):
@@ -101,7 +114,8 @@ class BagEpisode:
                     yield from self._take(buffer, at_ns, leader_ns, actions)
                     at_ns = None
                 message = reader.deserialize(raw, connection.msgtype)
-                stamp_ns = to_ns(message.header.stamp)
+                header = getattr(message, "header", None)
+                stamp_ns = to_ns(header.stamp) if header else now_ns
                 topic = connection.topic.lstrip("/")
                 try:
                     if topic in cameras:
@@ -109,7 +123,8 @@ class BagEpisode:
                         if cameras[topic].name == leader:
                             leader_ns = stamp_ns or now_ns
                     else:
-                        buffer.put_joint_state(message, stamp_ns, now_ns)
+                        for name in sources[topic]:
+                            buffer.put_state(name, message, stamp_ns, now_ns)
                 except ValueError as error:
                     self._skip(f"message refused: {topic}: {error}")
                 if at_ns is None and buffer.wait_for_new_frames(0):
@@ -142,7 +157,7 @@ class BagEpisode:
         if self._action_topic is None:
             return None
         action = self._settings.action
-        units = UnitMap.of(action.names, action.units, action.lower, action.upper)
+        units = UnitMap.of_settings(action)
         stamps, rows = [], []
         connections = [c for c in reader.connections if c.topic.lstrip("/") == self._action_topic]
         for connection, now_ns, raw in reader.messages(connections=connections):

@@ -6,6 +6,7 @@ each joint's range.
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 # What the policy's number is of the ROS number, where no joint range is needed.
 SCALES = {"": 1.0, "rad": 1.0, "m": 1.0, "deg": 180.0 / math.pi}
 # What the policy's number is at the lower and at the upper end of the joint's range.
-RANGES = {"percent": (0.0, 100.0), "signed_percent": (-100.0, 100.0)}
+RANGES = {"percent": (0.0, 100.0), "signed_percent": (-100.0, 100.0), "unit": (0.0, 1.0)}
 UNITS = (*SCALES, *RANGES)
 # No joint is there, in any unit: more would become infinity in the policy's float32.
 MAX_POSITION = 1e9
@@ -29,7 +30,7 @@ class UnitMap:
     """ros = (policy - offset) / scale, for each joint or action value.
 
     Attributes:
-        scale: (S,) or (A,) float64, policy units per ROS unit.
+        scale: (S,) or (A,) float64, policy units per ROS unit; negative for an inverted joint.
         offset: likewise, in policy units.
     """
 
@@ -38,21 +39,32 @@ class UnitMap:
 
     @classmethod
     def of(
-        cls, names: list[str], units: list[str], lower: list[float], upper: list[float]
+        cls,
+        names: Sequence[str],
+        units: Sequence[str],
+        lower: Sequence[float],
+        upper: Sequence[float],
+        *,
+        offset: Sequence[float] = (),
+        sign: Sequence[float] = (),
     ) -> "UnitMap":
         """Build it from the parameters.
 
         Args:
             names: of the joints or action values.
             units: the policy's unit of each: "rad", "m", "deg", "percent" (0 at `lower`, 100 at
-                `upper`), "signed_percent" (-100 and 100), or "" for a value without unit.
-            lower: each joint's lower end in ROS units; needed for the percentages alone, else
-                empty.
-            upper: its upper end.
+                `upper`), "signed_percent" (-100 and 100), "unit" (0 and 1), or "" for a value
+                without unit.
+            lower: where each joint's range begins, in ROS units; above `upper` for a joint that
+                turns the other way. Needed for "percent" and its kin alone, else empty.
+            upper: where it ends.
+            offset: the policy's number, in its unit, where ROS has 0 (for a range: what is added);
+                empty for 0.
+            sign: -1 for a joint that turns the other way, else 1; empty for 1.
 
         Raises:
-            ValueError: lists of unequal length, an unknown unit, or a range that is missing or
-                empty.
+            ValueError: lists of unequal length, an unknown unit, a range that is missing or
+                empty, an offset that is not finite, or a sign that is none.
         """
         if len(units) != len(names):
             raise ValueError(
@@ -69,12 +81,23 @@ class UnitMap:
                 f"have {len(names)} "
                 f"values each, got {len(lower)} and {len(upper)}"
             )
+        more, signs = _for_each("offset", offset, names, 0.0), _for_each("sign", sign, names, 1.0)
+        if not np.isfinite(more).all():
+            raise ValueError(f"each offset must be finite, got {list(offset)}")
+        if not np.isin(signs, (-1.0, 1.0)).all():
+            raise ValueError(f"each sign must be 1.0 or -1.0, got {list(sign)}")
         scale, offset = np.ones(len(names)), np.zeros(len(names))
         for i, unit in enumerate(units):
             if unit in SCALES:
-                scale[i] = SCALES[unit]
+                scale[i] = SCALES[unit] * signs[i]
                 continue
-            if not -math.inf < lower[i] < upper[i] < math.inf:
+            if signs[i] < 0:
+                raise ValueError(
+                    f"{names[i]!r} has the unit {unit!r} and the sign -1: swap its lower and "
+                    "upper instead"
+                )
+            is_finite = math.isfinite(lower[i]) and math.isfinite(upper[i])
+            if not is_finite or lower[i] == upper[i]:
                 raise ValueError(
                     f"the range of {names[i]!r} is empty or endless: lower {lower[i]}, "
                     f"upper {upper[i]}"
@@ -82,7 +105,17 @@ class UnitMap:
             at_lower, at_upper = RANGES[unit]
             scale[i] = (at_upper - at_lower) / (upper[i] - lower[i])
             offset[i] = at_lower - scale[i] * lower[i]
-        return cls(scale, offset)
+        return cls(scale, offset + more)
+
+    @classmethod
+    def of_settings(cls, settings) -> "UnitMap":
+        """Of a SourceSettings or ActionSettings.
+
+        Raises:
+            ValueError: see `of`.
+        """
+        s = settings
+        return cls.of(s.names, s.units, s.lower, s.upper, offset=s.offset, sign=s.sign)
 
     def to_policy(self, values: np.ndarray) -> np.ndarray:
         """(..., S) in ROS units to (..., S) in policy units."""
@@ -91,6 +124,14 @@ class UnitMap:
     def to_ros(self, values: np.ndarray) -> np.ndarray:
         """(..., A) in policy units to (..., A) in ROS units."""
         return (values - self.offset) / self.scale
+
+
+def _for_each(
+    what: str, values: Sequence[float], names: Sequence[str], default: float
+) -> np.ndarray:
+    if len(values) not in (0, len(names)):
+        raise ValueError(f"{what} has {len(values)} values for the {len(names)} names {names}")
+    return np.array(values if len(values) else [default] * len(names), np.float64)
 
 
 def ros_unit(unit: str) -> str:

@@ -1,6 +1,6 @@
 """What the parameters say, as plain values: above all, which topic is which policy feature."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 RELIABILITIES = ("best_effort", "reliable")
 NODE_NAME = "cls_vla_policy"
@@ -31,8 +31,46 @@ class CameraSettings:
 
 
 @dataclass(frozen=True)
+class SourceSettings:
+    """One source of values of observation.state, of each of its V values in order.
+
+    Attributes:
+        name: its name in the parameters.
+        topic: relative to the node's namespace.
+        type: of its messages, one of `state_fields.ROOTS`.
+        fields: where each value stands in a message: "position.j1", "twist.linear.x".
+        names: what the policy calls each.
+        units: the policy's unit of each; see `joints.UNITS`.
+        lower: lower end of each range, ROS units; for the percentage units alone.
+        upper: upper end.
+        offset: see `UnitMap.of`.
+        sign: likewise.
+        allow_partial: whether a JointState may lack some of the joints.
+        reliability: of its subscription.
+        depth: messages that the subscription keeps.
+    """
+
+    name: str
+    topic: str
+    type: str
+    fields: list[str]
+    names: list[str]
+    units: list[str]
+    lower: list[float]
+    upper: list[float]
+    offset: list[float]
+    sign: list[float]
+    allow_partial: bool
+    reliability: str
+    depth: int
+
+
+@dataclass(frozen=True)
 class StateSettings:
-    """The joints that make observation.state.
+    """The values that make observation.state.
+
+    `sources` is the table that the code reads. Without it, it is made of the other attributes: the
+    short form, for a robot whose state is the positions of one JointState.
 
     Attributes:
         topic: of sensor_msgs/JointState.
@@ -43,6 +81,9 @@ class StateSettings:
         allow_partial: whether a message may lack some of the joints.
         reliability: of its subscription.
         depth: messages that the subscription keeps.
+        offset: see `UnitMap.of`.
+        sign: likewise.
+        sources: of the values; `joints` then has all of their names, in the policy's order.
     """
 
     topic: str
@@ -53,6 +94,29 @@ class StateSettings:
     allow_partial: bool
     reliability: str = "best_effort"
     depth: int = 5
+    offset: list[float] = field(default_factory=list)
+    sign: list[float] = field(default_factory=list)
+    sources: tuple[SourceSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.sources:
+            return
+        short = SourceSettings(
+            name="",
+            topic=self.topic,
+            type="joint_state",
+            fields=[f"position.{joint}" for joint in self.joints],
+            names=self.joints,
+            units=self.units,
+            lower=self.lower,
+            upper=self.upper,
+            offset=self.offset,
+            sign=self.sign,
+            allow_partial=self.allow_partial,
+            reliability=self.reliability,
+            depth=self.depth,
+        )
+        object.__setattr__(self, "sources", (short,))
 
 
 @dataclass(frozen=True)
@@ -66,6 +130,8 @@ class ActionSettings:
         lower: lower end of each joint's range, rad or m; for the percentage units alone.
         upper: upper end.
         dt_s: time between two steps of a chunk.
+        offset: see `UnitMap.of`.
+        sign: likewise.
     """
 
     kind: str
@@ -74,6 +140,8 @@ class ActionSettings:
     lower: list[float]
     upper: list[float]
     dt_s: float
+    offset: list[float] = field(default_factory=list)
+    sign: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -101,3 +101,30 @@ def test_arrays_of_unequal_length_are_refused_and_empty_ones_are_not(what):
     setattr(message, what, [1.0])
     with pytest.raises(JointStateError, match=f"2 names but 1 values of {what}"):
         positions_by_name(message, ["a", "b"], allow_partial=False)
+
+
+def test_a_joint_may_go_the_other_way_and_begin_elsewhere():
+    to = UnitMap.of(["a", "b"], ["deg", ""], [], [], offset=[90.0, 0.5], sign=[-1.0, 1.0])
+    np.testing.assert_allclose(to.to_policy(np.array([math.pi, 1.0])), [-90.0, 1.5])
+    np.testing.assert_allclose(to.to_ros(np.array([-90.0, 1.5])), [math.pi, 1.0])
+
+
+def test_a_range_may_be_swapped_and_may_be_a_unit():
+    to = UnitMap.of(["a", "b"], ["percent", "unit"], [1.74, 0.0], [-0.17, 0.8])
+    np.testing.assert_allclose(to.to_ros(np.array([[0.0, 0.0], [100.0, 1.0]])).T[0], [1.74, -0.17])
+    np.testing.assert_allclose(to.to_policy(np.array([1.74, 0.2])), [0.0, 0.25], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"offset": [1.0]}, "offset has 1 values for the 2 names"),
+        ({"sign": [1.0] * 3}, "sign has 3 values"),
+        ({"sign": [1.0, 0.5]}, "1.0 or -1.0"),
+        ({"offset": [math.nan, 0.0]}, "finite"),
+        ({"sign": [1.0, -1.0]}, "swap its lower and upper"),
+    ],
+)
+def test_an_offset_or_sign_that_cannot_be_is_explained(more, said):
+    with pytest.raises(ValueError, match=said):
+        UnitMap.of(["a", "b"], ["deg", "percent"], [0.0, 0.0], [1.0, 1.0], **more)

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
-from sensor_msgs.msg import JointState
-
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.input.serialized import read_image
 from cls_vla_ros.robot.observation.images import ImageError
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
-from cls_vla_ros.robot.settings import CameraSettings
+from cls_vla_ros.robot.settings import CameraSettings, SourceSettings
 from cls_vla_ros.robot.stamps import to_ns
 
 
@@ -19,7 +17,6 @@ class Inputs:
         self,
         buffer: ObservationBuffer,
         reporter: Reporter,
-        state_topic: str,
         now_ns: Callable[[], int],
     ) -> None:
         """Store into a buffer.
@@ -27,11 +24,10 @@ class Inputs:
         Args:
             buffer: of the observations.
             reporter: is told what was refused.
-            state_topic: for its texts.
             now_ns: ROS time.
         """
         self._buffer, self._reporter = buffer, reporter
-        self._state_topic, self._now_ns = state_topic, now_ns
+        self._now_ns = now_ns
 
     def frame(self, camera: CameraSettings, data: bytes) -> None:
         """A camera's message came, serialised."""
@@ -42,13 +38,15 @@ class Inputs:
         else:
             self._store(camera.topic, message, self._buffer.put_frame, camera.name)
 
-    def joint_state(self, message: JointState) -> None:
-        """The joints' message came."""
-        self._store(self._state_topic, message, self._buffer.put_joint_state)
+    def state(self, source: SourceSettings, message) -> None:
+        """A message of a source of the state came."""
+        self._store(source.topic, message, self._buffer.put_state, source.name)
 
     def _store(self, topic: str, message, put: Callable, *first) -> None:
+        now_ns = self._now_ns()
+        header = getattr(message, "header", None)  # a Twist has none, and is as old as it looks
         try:
-            note = put(*first, message, to_ns(message.header.stamp), self._now_ns())
+            note = put(*first, message, to_ns(header.stamp) if header else now_ns, now_ns)
         except ValueError as error:
             self._reporter.refused(topic, str(error))
         else:

@@ -47,7 +47,7 @@ class ActionOutput:
         self._settings, self._reporter = settings, reporter
         self._now_ns, self._positions = now_ns, positions
         action, execution = settings.action, settings.execution
-        self._units = UnitMap.of(action.names, action.units, action.lower, action.upper)
+        self._units = UnitMap.of_settings(action)
         self._is_positions = action.kind == JOINT_POSITIONS
         self._given = {
             name: _by_joint(name, values, action.names)

@@ -12,7 +12,6 @@ import numpy as np
 
 from cls_vla_ros.inference import Observation
 from cls_vla_ros.inference.picture_health import look_at
-from cls_vla_ros.robot.joints import UnitMap, positions_by_name
 from cls_vla_ros.robot.observation.images import (
     check_compressed_image,
     check_image,
@@ -20,6 +19,7 @@ from cls_vla_ros.robot.observation.images import (
     image_to_rgb,
 )
 from cls_vla_ros.robot.observation.source_health import SourceHealth, SourceLimits, skew_problem
+from cls_vla_ros.robot.observation.state_values import StateValues
 from cls_vla_ros.robot.settings import CameraSettings, StateSettings
 from cls_vla_ros.robot.stamps import NS
 
@@ -86,23 +86,18 @@ class ObservationBuffer:
 
         Args:
             cameras: one for each picture that the policy takes.
-            state: the joints of observation.state, in its order.
+            state: the sources of observation.state, and the order of its values.
             limits: what the sources may be.
+
+        Raises:
+            ValueError: units or ranges that cannot be.
         """
-        self._state = state
-        self._units = UnitMap.of(state.joints, state.units, state.lower, state.upper)
-        of_camera, of_joints = _source_limits(limits)
+        of_camera, of_state = _source_limits(limits)
         self._cameras = {
             camera.name: _Camera(camera, SourceHealth(camera.topic, of_camera))
             for camera in cameras
         }
-        # Several drivers on one topic are several sources, whose stamps have no common order.
-        self._of_joint = {
-            name: SourceHealth(f"{state.topic} ({name})", of_joints) for name in state.joints
-        }
-        if not state.allow_partial:
-            self._of_joint = dict.fromkeys(state.joints, SourceHealth(state.topic, of_joints))
-        self._joints: dict[str, tuple[float, int]] = {}  # position and stamp by name
+        self._state = StateValues(state, of_state)
         self._changed = threading.Condition()
         self._limits = limits
 
@@ -114,11 +109,11 @@ class ObservationBuffer:
     @limits.setter
     def limits(self, limits: ObservationLimits) -> None:
         self._limits = limits
-        of_camera, of_joints = _source_limits(limits)
+        of_camera, of_state = _source_limits(limits)
         for camera in self._cameras.values():
             camera.health.limits = of_camera
-        for health in self._of_joint.values():
-            health.limits = of_joints
+        for health in self._state.healths:
+            health.limits = of_state
 
     def clear(self) -> None:
         """Forget everything, as if no message had come yet."""
@@ -127,7 +122,7 @@ class ObservationBuffer:
                 name: _Camera(camera.settings, camera.health)
                 for name, camera in self._cameras.items()
             }
-            self._joints.clear()
+            self._state.clear()
             for health in self._healths():
                 health.clear()
 
@@ -156,10 +151,15 @@ class ObservationBuffer:
         return note
 
     def put_joint_state(self, message, stamp_ns: int, now_ns: int) -> str:
-        """Store a sensor_msgs/JointState.
+        """`put_state` for the first source: the only one, in the short form."""
+        return self.put_state(self._state.first_source, message, stamp_ns, now_ns)
+
+    def put_state(self, source_name: str, message, stamp_ns: int, now_ns: int) -> str:
+        """Store a message of a source of the state.
 
         Args:
-            message: of that type.
+            source_name: which.
+            message: of its type.
             stamp_ns: of its header; 0 if its driver does not stamp.
             now_ns: when it came.
 
@@ -167,20 +167,12 @@ class ObservationBuffer:
             Something to log; empty but for the first stamp of zero.
 
         Raises:
-            JointStateError: it cannot be used. The previous positions stay.
+            JointStateError: it cannot be used. The previous values stay.
             StampError: it is out of order, or stamped too far in the future. Likewise.
         """
-        found = positions_by_name(
-            message, self._state.joints, allow_partial=self._state.allow_partial
-        )
+        found, speeds = self._state.read(source_name, message)
         with self._changed:
-            note, used_ns = "", stamp_ns
-            for health in {id(h): h for h in map(self._of_joint.get, found)}.values():
-                used_ns, said = health.arrived(stamp_ns, now_ns)
-                health.usable(used_ns)
-                note = note or said
-            self._joints |= {name: (position, used_ns) for name, position in found.items()}
-        return note
+            return self._state.put(found, speeds, stamp_ns, now_ns)
 
     def wait_for_new_frames(self, timeout_s: float) -> bool:
         """Wait until every camera has delivered a frame since the last snapshot.
@@ -201,9 +193,14 @@ class ObservationBuffer:
         return f"no new frame on {', '.join(names)}" if names else ""
 
     def positions(self, names: list[str]) -> np.ndarray:
-        """Where joints are, (A,) in rad and m; NaN for one that has not said."""
+        """Where joints are, (A,) rad, m; NaN for one that has not said, or is no position."""
         with self._changed:
-            return np.array([self._joints.get(name, (np.nan, 0))[0] for name in names])
+            return self._state.positions(names)
+
+    def velocities(self, names: list[str]) -> np.ndarray:
+        """How fast joints move, (A,) per second; NaN for one whose driver does not say."""
+        with self._changed:
+            return self._state.velocities(names)
 
     def to_values(self, now_ns: int) -> dict[str, object]:
         """What /diagnostics says of the sources."""
@@ -238,22 +235,23 @@ class ObservationBuffer:
             for problem in _decode(c, DECODERS[c.settings.transport], message, stamp)
         ]
         with self._changed:
-            joints = dict(self._joints)
             bad = [text for health in self._healths() for text in health.problems(now_ns)]
-        if not bad:  # a reset may have come while a frame was decoded
-            bad = [f"no picture yet on {c.settings.topic}" for c in cameras if c.picture is None]
-        stamps = {camera.settings.topic: camera.stamp_ns for camera in cameras}
+            if not bad:  # a reset may have come while a frame was decoded
+                bad = [
+                    f"no picture yet on {c.settings.topic}" for c in cameras if c.picture is None
+                ]
+            if not bad:
+                state, stamps = self._state.newest()
         if not bad:
-            stamps |= {self._of_joint[name].name: joints[name][1] for name in self._state.joints}
+            stamps |= {camera.settings.topic: camera.stamp_ns for camera in cameras}
             bad = [text for text in [skew_problem(stamps, self._limits.max_skew_s)] if text]
         if bad:
             raise NotReadyError("; ".join([*bad, *map(": ".join, problems)]))
 
-        positions = np.array([joints[name][0] for name in self._state.joints])  # (S,) rad, m
         newest_ns = max(camera.stamp_ns for camera in cameras)
         observation = Observation(
             images={camera.settings.feature: camera.picture for camera in cameras},
-            state=self._units.to_policy(positions).astype(np.float32),
+            state=state,
             task=task,
             stamp_s=newest_ns / NS,
         )
@@ -261,7 +259,7 @@ class ObservationBuffer:
 
     def _healths(self) -> list[SourceHealth]:
         of_cameras = [camera.health for camera in self._cameras.values()]
-        return [*of_cameras, *dict.fromkeys(self._of_joint.values())]
+        return [*of_cameras, *self._state.healths]
 
 
 def _source_limits(limits: ObservationLimits) -> tuple[SourceLimits, SourceLimits]:

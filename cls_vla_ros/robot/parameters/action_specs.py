@@ -4,7 +4,12 @@ from cls_vla_ros.robot.action.action_limits import MODES
 from cls_vla_ros.robot.parameters.spec import DOUBLES, STRINGS, Spec
 from cls_vla_ros.robot.settings import COMMANDS
 
-PERCENT = "in rad or m; needed where a unit is a percentage, else empty"
+PERCENT = (
+    "in rad or m; needed where a unit is percent, signed_percent or unit, else empty; swapped for "
+    "a joint that goes the other way"
+)
+OFFSET = "the policy's number, in its unit, where ROS has 0; if empty, 0"
+SIGN = "-1.0 for a joint that turns the other way than the policy's; if empty, 1.0"
 
 ACTION_SPECS = (
     Spec(
@@ -25,6 +30,8 @@ ACTION_SPECS = (
     ),
     Spec("action.lower", DOUBLES, f"lower end of each joint's range, {PERCENT}"),
     Spec("action.upper", DOUBLES, f"upper end of each joint's range, {PERCENT}"),
+    Spec("action.offset", DOUBLES, OFFSET),
+    Spec("action.sign", DOUBLES, SIGN),
     Spec(
         "action.dt_s",
         1 / 30,

@@ -7,9 +7,9 @@ from cls_vla_ros.engine import DTYPES, ENGINES
 from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.inference.picture_health import BLACK_LEVEL
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
-from cls_vla_ros.robot.joints import UNITS
-from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS, PERCENT
-from cls_vla_ros.robot.parameters.spec import DOUBLES, STRINGS, Spec, Value
+from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS
+from cls_vla_ros.robot.parameters.spec import STRINGS, Spec, Value
+from cls_vla_ros.robot.parameters.state_specs import SOURCE_SPECS, STATE_SPECS
 from cls_vla_ros.robot.settings import RELIABILITIES
 
 CHECKPOINT = "checkpoint"  # what the checkpoint's configuration says
@@ -214,29 +214,7 @@ SPECS = (
         live=True,
     ),
     Spec("cameras", STRINGS, "names of the cameras; each has the parameters camera.<name>.*"),
-    Spec("state.topic", "joint_states", "topic of sensor_msgs/JointState"),
-    Spec(
-        "state.joints", STRINGS, "names of the joints in observation.state, in the policy's order"
-    ),
-    Spec(
-        "state.units",
-        STRINGS,
-        f"the policy's unit of each: {', '.join(map(repr, UNITS))}; if empty, as in ROS",
-    ),
-    Spec("state.lower", DOUBLES, f"lower end of each joint's range, {PERCENT}"),
-    Spec("state.upper", DOUBLES, f"upper end of each joint's range, {PERCENT}"),
-    Spec(
-        "state.reliability",
-        "best_effort",
-        "of its subscription, as for a camera",
-        choices=RELIABILITIES,
-    ),
-    Spec("state.depth", 5, "how many messages its subscription keeps", limits=(1, 1000)),
-    Spec(
-        "state.allow_partial",
-        False,
-        "whether a JointState may lack some of the joints (several drivers, one topic)",
-    ),
+    *STATE_SPECS,
     *ACTION_SPECS,
 )
 
@@ -272,11 +250,17 @@ CAMERA_SPECS = (
     ),
 )
 
+# By the parameter with the names of its members: a group, and what each member has.
+GROUPS = {
+    "cameras": ("camera", CAMERA_SPECS),
+    "state.sources": ("source", SOURCE_SPECS),
+}
+
 
 def markdown_table() -> str:
     """The parameters, for the README."""
     lines = ["| parameter | default | live | what it does |", "|---|---|---|---|"]
-    for spec in (*SPECS, *CAMERA_SPECS):
+    for spec in (*SPECS, *(spec for _, specs in GROUPS.values() for spec in specs)):
         default = f"{spec.default_value!r}"
         default = f"{spec.default:.4g}" if isinstance(spec.default, float) else default
         what = spec.description + (f" ({' or '.join(spec.choices)})" if spec.choices else "")

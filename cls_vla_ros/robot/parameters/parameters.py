@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 from cls_vla_ros.inference import ReuseLimits, Session
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.robot.observation.observation_buffer import ObservationLimits
-from cls_vla_ros.robot.parameters.parameter_specs import CAMERA_SPECS, CHECKPOINT, SPECS
+from cls_vla_ros.robot.parameters.parameter_specs import CHECKPOINT, GROUPS, SPECS
+from cls_vla_ros.robot.parameters.sources import read_state
 from cls_vla_ros.robot.parameters.spec import Spec, Value
 from cls_vla_ros.robot.parameters.unknown import is_of_ros, unknown_problem
 from cls_vla_ros.robot.settings import (
@@ -16,7 +17,6 @@ from cls_vla_ros.robot.settings import (
     ExecutionSettings,
     LimitSettings,
     Settings,
-    StateSettings,
 )
 
 
@@ -28,7 +28,7 @@ class Parameters(ABC):
         self._specs: dict[str, Spec] = {}
         self._bad: dict[str, str] = {}
         self._declare(SPECS)
-        self._declare(self._of_cameras())
+        self._declare(self._of_groups())
         for problem in self._unknown():
             self._say(problem)
 
@@ -60,9 +60,9 @@ class Parameters(ABC):
                 or one that is needed is missing.
         """
         names = self.get("cameras")
-        of_cameras = self._of_cameras()
-        self._declare(of_cameras)
-        wanted = {spec.name for spec in (*SPECS, *of_cameras)}
+        of_groups = self._of_groups()
+        self._declare(of_groups)
+        wanted = {spec.name for spec in (*SPECS, *of_groups)}
         problems = [text for name, text in self._bad.items() if name in wanted]
         problems += self._unknown()
         if not self.get("policy.path") and "policy.path" not in self._bad:
@@ -80,16 +80,8 @@ class Parameters(ABC):
             lower=self.get("action.lower"),
             upper=self.get("action.upper"),
             dt_s=self.get("action.dt_s"),
-        )
-        state = StateSettings(
-            topic=self.get("state.topic"),
-            joints=self.get("state.joints"),
-            units=self.get("state.units") or [""] * len(self.get("state.joints")),
-            lower=self.get("state.lower"),
-            upper=self.get("state.upper"),
-            allow_partial=self.get("state.allow_partial"),
-            reliability=self.get("state.reliability"),
-            depth=self.get("state.depth"),
+            offset=self.get("action.offset"),
+            sign=self.get("action.sign"),
         )
         seed = self.get("policy.seed")
         return Settings(
@@ -100,7 +92,7 @@ class Parameters(ABC):
             num_steps=self.get("policy.num_steps"),
             seed=None if seed < 0 else seed,
             cameras=[self._camera(name) for name in names],
-            state=state,
+            state=read_state(self.get),
             action=action,
             limits=LimitSettings(**self._group("limits", LimitSettings)),
             execution=ExecutionSettings(**self._group("execution", ExecutionSettings)),
@@ -145,20 +137,26 @@ class Parameters(ABC):
         """What the parameters say of observations now."""
         return ObservationLimits(**self._group("observation", ObservationLimits))
 
-    def _of_cameras(self) -> list[Spec]:
-        return [_for_camera(spec, name) for name in self.get("cameras") for spec in CAMERA_SPECS]
+    def _of_groups(self) -> list[Spec]:
+        """Of each camera, source of the state and so on, whose names are parameters too."""
+        return [
+            _for_name(spec, name)
+            for names, (_, specs) in GROUPS.items()
+            for name in self.get(names)
+            for spec in specs
+        ]
 
     def _unknown(self) -> list[str]:
         """What is wrong with each name that was set and that nobody reads."""
-        cameras = self.get("cameras")
+        members = {group: (names, self.get(names)) for names, (group, _) in GROUPS.items()}
         # A camera that was taken out of `cameras` meanwhile is known yet.
         known = set(self._specs)
         return [
-            unknown_problem(name, known, cameras)
+            unknown_problem(name, known, members)
             for name in self._given()
             if name not in known
             and not is_of_ros(name)
-            and (cameras or not name.startswith("camera."))  # said by `cameras is empty`
+            and (self.get("cameras") or not name.startswith("camera."))  # `cameras is empty`
         ]
 
     def _camera(self, name: str) -> CameraSettings:
@@ -186,7 +184,7 @@ class Parameters(ABC):
                 self._say(problem)
 
 
-def _for_camera(spec: Spec, name: str) -> Spec:
+def _for_name(spec: Spec, name: str) -> Spec:
     texts = {
         field: getattr(spec, field).replace("<name>", name) for field in ("name", "description")
     }

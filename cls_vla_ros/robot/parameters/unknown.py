@@ -1,6 +1,6 @@
 """Parameters that were set and that nobody reads: a limit with a typo limits nothing."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from difflib import SequenceMatcher
 
 # What every node has, or may have, without asking: rclpy's own.
@@ -13,19 +13,22 @@ def is_of_ros(name: str) -> bool:
     return name in OF_ROS or name.startswith(PREFIXES_OF_ROS)
 
 
-def unknown_problem(name: str, known: Collection[str], cameras: list[str]) -> str:
+def unknown_problem(
+    name: str, known: Collection[str], members: Mapping[str, tuple[str, list[str]]]
+) -> str:
     """What to do with a name that is no parameter.
 
     Args:
         name: that was set.
         known: names of all parameters, those of the cameras among them.
-        cameras: names of the cameras.
+        members: for each group, as "camera", the parameter that names its members, and these.
     """
     text = f"{name} is no parameter of this node"
     group, _, rest = name.partition(".")
-    camera, _, field = rest.partition(".")
-    if group == "camera" and field and camera not in cameras:
-        return f"{text}: `cameras` names {cameras}, and not {camera!r}. Name it there, or leave it"
+    member, _, field = rest.partition(".")
+    listed, names = members.get(group, ("", []))
+    if listed and field and member not in names:
+        return f"{text}: `{listed}` names {names}, and not {member!r}. Name it there, or leave it"
     return (
         f"{text}; the nearest one is {nearest(name, known)}. Correct it in the params file and "
         "start the node again; what is meant for another node stands under that node's name"

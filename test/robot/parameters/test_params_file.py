@@ -186,3 +186,42 @@ def test_overrides_take_the_place_of_the_files_values(tmp_path):
     with parameters_of(file, {"rate_hz": 5.0}) as parameters:
         assert parameters.get("rate_hz") == 5.0
         assert parameters.get("task") == ""
+
+
+SOURCES = (
+    "state.sources: [left, base]",
+    "source.left.topic: left/joints",
+    "source.left.fields: [position.waist, velocity.waist]",
+    "source.left.names: [left_waist, left_speed]",
+    "source.base.type: odometry",
+    "source.base.fields: [twist.linear.x]",
+)
+
+
+def test_several_sources_are_a_table_in_the_nodes_form_and_the_tools(tmp_path):
+    file = write(tmp_path, "/**", *SOURCES)
+    settings, *_ = read_without_ros(file)
+    assert settings.state.joints == ["left_waist", "left_speed", "twist.linear.x"]
+    assert [s.topic for s in settings.state.sources] == ["left/joints", "base/joint_states"]
+    assert read_without_ros(file) == read_by_ros(file)
+
+
+def test_the_short_form_is_the_same_table(tmp_path):
+    short = ("state.topic: joints", "state.joints: [a, b]", "state.sign: [1.0, -1.0]")
+    (source,) = read_without_ros(write(tmp_path, "/**", *short))[0].state.sources
+    assert (source.topic, source.type, source.sign) == ("joints", "joint_state", [1.0, -1.0])
+    assert source.fields == ["position.a", "position.b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("state.units: [deg]", "state.units is of the short form"),
+        ("source.arm.topic: x", r"`state.sources` names \['left', 'base'\], and not 'arm'"),
+        ("source.left.tipic: x", "nearest one is source.left.topic"),
+        ("source.left.units: [deg]", "source.left: there are 2 names but 1 units"),
+    ],
+)
+def test_a_source_with_a_mistake_is_refused_by_name(tmp_path, line, said):
+    settings, *_ = read_without_ros(write(tmp_path, "/**", *SOURCES, line))
+    assert re.search(said, settings)
