@@ -16,6 +16,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.node.graph import Endpoint, Endpoints
 from cls_vla_ros.node.message_types import type_of
 from cls_vla_ros.robot.settings import CameraSettings, Settings, SourceSettings
 
@@ -70,6 +71,7 @@ class Connections:
 
     Attributes:
         scene_change: publisher.
+        endpoints: all that is heard and said, for the graph.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Connections:
             rclpy.exceptions.NameValidationException: a topic's name cannot be one.
         """
         self._close: list[Callable[[], None]] = []
+        self.endpoints = Endpoints()
         try:
             self._connect(node, settings, handlers)
             self._connect_output(node, settings, output)
@@ -145,6 +148,7 @@ class Connections:
 
     def _output(self, node: LifecycleNode, kind: type, name: str):
         publisher = node.create_lifecycle_publisher(kind, name, OUTPUT_QOS)
+        self.endpoints.outputs.append(Endpoint(name, kind, OUTPUT_QOS))
         self._close.append(partial(node.destroy_lifecycle_publisher, publisher))
         return publisher
 
@@ -158,6 +162,7 @@ class Connections:
         serialized: bool = False,
     ) -> None:
         subscription = node.create_subscription(kind, name, take, qos, raw=serialized)
+        self.endpoints.inputs.append(Endpoint(name, kind, qos))
         self._close.append(partial(node.destroy_subscription, subscription))
 
 

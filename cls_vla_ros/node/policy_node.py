@@ -12,6 +12,7 @@ from std_srvs.srv import SetBool, Trigger
 from cls_vla_ros.engine import DeviceFailedError
 from cls_vla_ros.inference import PolicyServer, Session, Statistics
 from cls_vla_ros.node.connections import Connections, Diagnostics, Handlers
+from cls_vla_ros.node.graph import Graph, sources_of
 from cls_vla_ros.node.health.diagnostics import of_policy, of_session
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.input.inputs import Inputs
@@ -55,6 +56,7 @@ class PolicyNode(LifecycleNode):
         self._device_failed = False
         refuse_impossible_transitions(self)
         self._declared = NodeParameters(self)
+        self._graph = Graph(self, self.get_logger().warning)
         self._diagnostics = Diagnostics(self, self._diagnose)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
@@ -140,7 +142,7 @@ class PolicyNode(LifecycleNode):
             inference_id=self._inference_id,
             chunk_dt_s=settings.action.dt_s if settings.execution.uses_rtc else None,
             on_result=self._on_result,
-            on_hold=self._hold,
+            on_hold=lambda reason: self._hold(self._graph.explain(reason)),
             on_error=self._on_error,
             on_device_failed=self._on_device_failed,
         )
@@ -170,6 +172,7 @@ class PolicyNode(LifecycleNode):
             ),
             self._output,
         )
+        self._graph.watch(self._connections.endpoints, sources_of(settings))
         self.get_logger().info(
             f"configured in {time.perf_counter() - started:.1f} s: policy on "
             f"{self._server.config.device}, {len(settings.cameras)} cameras, "
@@ -192,6 +195,7 @@ class PolicyNode(LifecycleNode):
             self._reporter.ended(self._session, is_ros_up=self.context.ok())
         if self._connections is not None:
             self._connections.close()
+        self._graph.watch()
         server = self._server
         # Before it is closed: the diagnostics never look into what is being taken apart.
         self._loop = self._server = self._session = None
@@ -207,8 +211,8 @@ class PolicyNode(LifecycleNode):
     def _on_result(self, result: Result) -> None:
         for problem in result.snapshot.problems:
             self._reporter.refused(*problem)
-        if late := self._watchdog.late():
-            self._hold(late)
+        if problem := self._watchdog.late() or self._graph.refusal():
+            self._hold(problem)
         elif self._output.take(result):  # first, since an arm waits for it
             self._reporter.good(result)
         session = self._session
@@ -283,7 +287,7 @@ class PolicyNode(LifecycleNode):
     # Diagnostics
 
     def _diagnose(self) -> DiagnosticArray:
-        more = {"task": self._declared.get("task")}
+        more = {"task": self._declared.get("task"), "graph": self._graph.problems}
         server, session, buffer, loop = self._server, self._session, self._buffer, self._loop
         if loop is not None:  # a transition in another thread may end them now
             more |= of_policy(server) | of_session(session) | buffer.to_values(self._now_ns())

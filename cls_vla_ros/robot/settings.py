@@ -19,6 +19,7 @@ class CameraSettings:
         guard: whether the frame guard looks at it.
         reliability: of its subscription, one of RELIABILITIES.
         depth: messages that the subscription keeps.
+        allow_several_publishers: whether more than one node may publish on the topic.
     """
 
     name: str
@@ -28,6 +29,7 @@ class CameraSettings:
     guard: bool = True
     reliability: str = "best_effort"
     depth: int = 1
+    allow_several_publishers: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class SourceSettings:
         allow_partial: whether a JointState may lack some of the joints.
         reliability: of its subscription.
         depth: messages that the subscription keeps.
+        allow_several_publishers: as for a camera; `allow_partial` implies it.
     """
 
     name: str
@@ -63,6 +66,7 @@ class SourceSettings:
     allow_partial: bool
     reliability: str
     depth: int
+    allow_several_publishers: bool
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class StateSettings:
         depth: messages that the subscription keeps.
         offset: see `UnitMap.of`.
         sign: likewise.
+        allow_several_publishers: as for a camera; `allow_partial` implies it.
         sources: of the values; `joints` then has all of their names, in the policy's order.
     """
 
@@ -96,6 +101,7 @@ class StateSettings:
     depth: int = 5
     offset: list[float] = field(default_factory=list)
     sign: list[float] = field(default_factory=list)
+    allow_several_publishers: bool = False
     sources: tuple[SourceSettings, ...] = ()
 
     def __post_init__(self) -> None:
@@ -115,6 +121,7 @@ class StateSettings:
             allow_partial=self.allow_partial,
             reliability=self.reliability,
             depth=self.depth,
+            allow_several_publishers=self.allow_several_publishers,
         )
         object.__setattr__(self, "sources", (short,))
 

@@ -248,6 +248,11 @@ CAMERA_SPECS = (
         True,
         "whether the frame guard looks at it; false for a camera that moves with the arm",
     ),
+    Spec(
+        "camera.<name>.allow_several_publishers",
+        False,
+        "whether more than one may publish on it; else no action is published while they do",
+    ),
 )
 
 # By the parameter with the names of its members: a group, and what each member has.

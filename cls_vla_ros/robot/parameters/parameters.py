@@ -168,6 +168,7 @@ class Parameters(ABC):
             guard=self.get(f"camera.{name}.guard"),
             reliability=self.get(f"camera.{name}.reliability"),
             depth=self.get(f"camera.{name}.depth"),
+            allow_several_publishers=self.get(f"camera.{name}.allow_several_publishers"),
         )
 
     def _group(self, name: str, settings: type) -> dict[str, Value]:

@@ -36,6 +36,7 @@ def read_state(get: Callable[[str], Value]) -> StateSettings:
         depth=get("state.depth"),
         offset=get("state.offset"),
         sign=get("state.sign"),
+        allow_several_publishers=get("state.allow_several_publishers"),
         sources=sources,
     )
     if sources:
@@ -62,4 +63,5 @@ def _source(name: str, get: Callable[[str], Value]) -> SourceSettings:
         allow_partial=of("allow_partial"),
         reliability=of("reliability"),
         depth=of("depth"),
+        allow_several_publishers=of("allow_several_publishers"),
     )

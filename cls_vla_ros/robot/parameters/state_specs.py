@@ -39,6 +39,12 @@ STATE_SPECS = (
         False,
         "whether a JointState may lack some of the joints (several drivers, one topic)",
     ),
+    Spec(
+        "state.allow_several_publishers",
+        False,
+        "whether more than one may publish on it; else no action is published while they do, "
+        "since a second one may say where the arm is not. state.allow_partial implies it",
+    ),
 )
 
 SOURCE_SPECS = (
@@ -73,4 +79,7 @@ SOURCE_SPECS = (
         choices=RELIABILITIES,
     ),
     Spec("source.<name>.depth", 5, "how many messages its subscription keeps", limits=(1, 1000)),
+    Spec(
+        "source.<name>.allow_several_publishers", False, "as state.allow_several_publishers"
+    ),
 )
