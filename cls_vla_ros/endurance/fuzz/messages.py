@@ -45,7 +45,8 @@ STRINGS = (
     "\0",
     "色" * 300,
 )
-FORMATS = ("jpeg", "png", "", "rgb8; jpeg compressed bgr8", "16UC1; compressedDepth", "webp", "é")
+FORMATS = ("jpeg", "png", "", "rgb8; jpeg compressed bgr8", "16UC1; compressedDepth", "webp", "é",
+           "16UC1; png compressed ")  # fmt: skip
 SIZES = (0, 1, 2, 3, 47, 4096, 60_000, 2**16, 2**31, 2**32 - 1)
 NUMBERS = (math.nan, math.inf, -math.inf, 1e300, -1e300, 3.5e38, 1e10, 5e-324, -0.0, 0.1)
 NAMES = (*JOINTS, "", "other", "joint0 ", "關節", "j" * 5000)

@@ -15,6 +15,7 @@ import numpy as np
 from rosbags.image import image_to_cvimage
 from rosbags.image.image import to_cvtype
 
+from cls_vla_ros.robot.observation.compressed_format import depth_problem
 from cls_vla_ros.robot.observation.picture_size import JPEG_START, check_size, claimed_size
 
 JPEG_END = b"\xff\xd9"
@@ -113,10 +114,7 @@ def check_compressed_image(message) -> None:
     if len(message.data) == 0:
         raise ImageError(f"the compressed picture ({_quote(message.format)}) is empty")
     if "compressedDepth" in message.format:
-        raise ImageError(
-            f"{_quote(message.format)} is a depth picture; the policy takes colour: map a colour "
-            "topic instead"
-        )
+        raise ImageError(_not_colour(message.format, "it is a depth picture"))
     data = bytes(message.data)
     # Decoders fill what is missing with grey and do not complain. Behind the end marker, drivers
     # may pad their buffers with zeros and cameras leave some bytes of their own.
@@ -129,6 +127,16 @@ def check_compressed_image(message) -> None:
             f"the {len(data)} bytes of {_quote(message.format)} are not a picture that can be "
             f"used: {error}"
         ) from None
+    if problem := depth_problem(message.format, data):
+        raise ImageError(_not_colour(message.format, problem))
+
+
+def _not_colour(form: str, problem: str) -> str:
+    return (
+        f"the compressed picture ({_quote(form)}) is not used: {problem}. The policy takes "
+        "colour: map a colour topic, or let the driver name the encoding, as "
+        "'rgb8; jpeg compressed bgr8'"
+    )
 
 
 def _quote(text: str) -> str:
