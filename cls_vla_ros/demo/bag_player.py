@@ -12,11 +12,13 @@ from pathlib import Path
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_typestore
+from rosbags.interfaces import Connection
 from rosgraph_msgs.msg import Clock
 
+from cls_vla_ros.demo.played_topics import qos_of, why_not_played
 from cls_vla_ros.node.output.stamps import to_time
+from cls_vla_ros.recordings.open_bag import open_bag
+from cls_vla_ros.robot.settings import NODE_NAME
 
 CLOCK_PERIOD_S = 0.01
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -29,7 +31,7 @@ class BagPlayer:
     """One recording, played with its own time as ROS time.
 
     Topics lose their leading slash, so that they are in the node's namespace: at the root nothing
-    changes.
+    changes. Those that others say now, /clock and the policy node's outputs, are left out.
 
     Attributes:
         start_ns: stamp of the first message, ROS time.
@@ -45,31 +47,32 @@ class BagPlayer:
 
         Raises:
             FileNotFoundError: there is no such recording.
-            ValueError: it is damaged, or has no messages of a type that is installed.
+            ValueError: it is damaged, or has no input of a type that is installed.
         """
-        if not (bag / "metadata.yaml").is_file():
-            raise FileNotFoundError(f"{bag} is not a rosbag2 directory: it has no metadata.yaml")
-        try:
-            self._reader = AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-            self._reader.open()
-        except Exception as error:  # the storage formats' libraries have no common error
-            raise ValueError(f"{bag} cannot be read: {error or type(error).__name__}") from error
+        self._node, self._reader = node, open_bag(bag)
         self.start_ns: int = self._reader.start_time
         self.duration_s: float = self._reader.duration / 1e9
         self._clock = node.create_publisher(Clock, "/clock", QoSProfile(depth=1))
         self._publishers: dict[str, Publisher] = {}
+        by_topic: dict[str, list[Connection]] = {}
         for connection in self._reader.connections:
-            if (kind := _message_class(connection.msgtype)) is None:
-                node.get_logger().warning(
-                    f"{connection.topic} is not played: {connection.msgtype} is not installed"
-                )
+            by_topic.setdefault(connection.topic, []).append(connection)
+        for topic, connections in by_topic.items():
+            kind = _message_class(connections[0].msgtype)
+            left_out = why_not_played(connections[0])
+            if kind is None and not left_out:
+                left_out = f"{topic} is not played: {connections[0].msgtype} is not installed"
+            if left_out:
+                node.get_logger().warning(left_out)
                 continue
-            name = connection.topic.lstrip("/")
-            self._publishers[connection.topic] = node.create_publisher(
-                kind, name, QoSProfile(depth=10)
+            self._publishers[topic] = node.create_publisher(
+                kind, topic.lstrip("/"), qos_of(connections)
             )
         if not self._publishers:
-            raise ValueError(f"{bag} has nothing to play: none of its message types is installed")
+            raise ValueError(
+                f"{bag} has nothing to play: of its topics {sorted(by_topic)}, none is an input "
+                "of a type that is installed"
+            )
 
     def wait_for_subscribers(self, timeout_s: float) -> bool:
         """Wait until somebody listens and knows the time, or a recording's start would be lost.
@@ -88,7 +91,18 @@ class BagPlayer:
         while time.monotonic() < settled:
             self._clock.publish(Clock(clock=to_time(self.start_ns)))
             time.sleep(CLOCK_PERIOD_S)
+        self._leave_out_outputs()
         return True
+
+    def _leave_out_outputs(self) -> None:
+        """Those that the policy node's parameters name otherwise: it publishes them by now."""
+        for topic, publisher in list(self._publishers.items()):
+            infos = self._node.get_publishers_info_by_topic(publisher.topic_name)
+            if any(info.node_name == NODE_NAME for info in infos):
+                self._node.get_logger().warning(
+                    f"{topic} is not played: {NODE_NAME} publishes on it itself"
+                )
+                self._node.destroy_publisher(self._publishers.pop(topic))
 
     def play(
         self,
@@ -108,7 +122,8 @@ class BagPlayer:
                 while it runs, the recording's time stands still.
         """
         stop = stop or threading.Event()
-        cameras = {c.topic for c in self._reader.connections if c.msgtype in PICTURES}
+        of_pictures = {c.topic for c in self._reader.connections if c.msgtype in PICTURES}
+        cameras = of_pictures & set(self._publishers)
         missing = set(cameras)
         began = time.monotonic()
         for connection, stamp_ns, raw in self._reader.messages():

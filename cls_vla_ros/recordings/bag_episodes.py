@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_typestore
 
 from cls_vla_ros.recordings.episodes import Frame, Pace, Source, events_of, labels_of
+from cls_vla_ros.recordings.open_bag import open_bag
 from cls_vla_ros.robot.joints import UnitMap
 from cls_vla_ros.robot.observation.observation_buffer import NotReadyError, ObservationBuffer
 from cls_vla_ros.robot.parameters.parameters import Parameters
@@ -48,8 +48,6 @@ class BagEpisode:
             FileNotFoundError: there is no such recording.
             ValueError: it cannot be read, or has not the topics that the parameters name.
         """
-        if not (bag / "metadata.yaml").is_file():
-            raise FileNotFoundError(f"{bag} is not a rosbag2 directory: it has no metadata.yaml")
         self._bag, self._settings = bag, parameters.read()
         self._limits = parameters.observation_limits()
         self.name = bag.name
@@ -70,12 +68,7 @@ class BagEpisode:
 
     @contextmanager
     def _open(self) -> Iterator[AnyReader]:
-        try:
-            reader = AnyReader([self._bag], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-            reader.open()
-        except Exception as error:  # the storage formats' libraries have no common error
-            text = str(error) or type(error).__name__
-            raise ValueError(f"{self._bag} cannot be read: {text}") from error
+        reader = open_bag(self._bag)
         try:
             yield reader
         finally:

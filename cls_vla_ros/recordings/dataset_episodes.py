@@ -11,7 +11,8 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 
 from cls_vla_ros.inference import Observation
 from cls_vla_ros.recordings.bag_episodes import BagEpisode
-from cls_vla_ros.recordings.episodes import ABOUT, Episode, Event, Frame, Pace, Source, is_bag
+from cls_vla_ros.recordings.episodes import ABOUT, Episode, Event, Frame, Pace, Source
+from cls_vla_ros.recordings.open_bag import is_bag
 from cls_vla_ros.robot.parameters.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def open_episodes(paths: Sequence[Path], parameters: Parameters, source: Source)
             found += _of_dataset(path, source.task)
         else:
             raise FileNotFoundError(
-                f"{path} is neither a rosbag2 directory (metadata.yaml) nor a LeRobotDataset "
-                "(meta/info.json)"
+                f"{path} is neither a rosbag2 directory (metadata.yaml, .mcap, .db3) nor a "
+                "LeRobotDataset (meta/info.json)"
             )
     return found
 

@@ -103,11 +103,6 @@ class Reading:
         return fingerprint(np.array(self.states), np.array(self.actions)) if self.states else None
 
 
-def is_bag(path: Path) -> bool:
-    """Whether a folder is a rosbag2 recording."""
-    return (path / "metadata.yaml").is_file()
-
-
 def labels_of(bag: Path) -> dict | None:
     """The labels beside a bag; None if there are none.
 
