@@ -10,10 +10,9 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Float64MultiArray, String
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
-from trajectory_msgs.msg import JointTrajectory
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.graph import Endpoint, Endpoints
@@ -24,11 +23,6 @@ if TYPE_CHECKING:  # it brings torch, for which a client of the node has no use
     from cls_vla_ros.node.output.action_output import ActionOutput
 
 IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
-COMMAND_TYPES = {
-    "float64_multi_array": Float64MultiArray,
-    "joint_state": JointState,
-    "joint_trajectory": JointTrajectory,
-}
 OUTPUT_QOS = QoSProfile(depth=10)  # reliable
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 WATCH_PERIOD_S = 0.1
@@ -130,11 +124,10 @@ class Connections:
         self, node: LifecycleNode, settings: Settings, output: "ActionOutput"
     ) -> None:
         output.action_chunk = self._output(node, ActionChunk, "action_chunk")
-        if settings.action.kind == "joint_positions" and output.player is None:
-            output.joint_trajectory = self._output(node, JointTrajectory, "joint_trajectory")
+        for number, of_output in enumerate(settings.action.outputs):
+            publisher = self._output(node, type_of(of_output.type), of_output.topic)
+            output.connect(number, publisher)
         if output.player is not None:
-            kind = COMMAND_TYPES[settings.execution.command]
-            output.command = self._output(node, kind, "joint_command")
             self._every(node, 1 / settings.execution.rate_hz, output.tick, node.get_clock())
         if settings.limits.from_robot_description:
             take = output.take_robot_description

@@ -15,6 +15,8 @@ MODULES = {
     "twist": "geometry_msgs.msg.Twist",
     "twist_stamped": "geometry_msgs.msg.TwistStamped",
     "pose_stamped": "geometry_msgs.msg.PoseStamped",
+    "gripper_command": "control_msgs.action.GripperCommand",
+    "parallel_gripper_command": "control_msgs.action.ParallelGripperCommand",
     "wrench": "geometry_msgs.msg.Wrench",
     "wrench_stamped": "geometry_msgs.msg.WrenchStamped",
 }
@@ -46,8 +48,10 @@ def check_types(settings: Settings) -> None:
     Raises:
         ValueError: see `type_of`.
     """
-    for source in settings.state.sources:
-        try:
-            type_of(source.type)
-        except ValueError as error:
-            raise ValueError(f"source.{source.name}.type: {error}") from None
+    sources, outputs = settings.state.sources, settings.action.outputs
+    for group, members in (("source", sources), ("output", outputs)):
+        for member in members:
+            try:
+                type_of(member.type)
+            except ValueError as error:
+                raise ValueError(f"{group}.{member.name}.type: {error}") from None

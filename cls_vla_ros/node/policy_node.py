@@ -17,7 +17,7 @@ from cls_vla_ros.node.health.diagnostics import of_policy, of_session
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.input.inputs import Inputs
 from cls_vla_ros.node.message_types import check_types
-from cls_vla_ros.node.output.action_output import ActionOutput
+from cls_vla_ros.node.output.action_output import ActionOutput, check_settings
 from cls_vla_ros.node.output.messages import to_scene_change
 from cls_vla_ros.node.parameters import NodeParameters
 from cls_vla_ros.node.transitions import refuse_impossible_transitions
@@ -128,11 +128,12 @@ class PolicyNode(LifecycleNode):
         self._device_failed = False
         self._settings = settings
         check_types(settings)
+        check_settings(settings)
         self._server = load_server(settings, self._episode, self.get_logger().info)
         self._buffer = ObservationBuffer(
             settings.cameras, settings.state, self._declared.observation_limits()
         )
-        self._output = ActionOutput(settings, self._reporter, self._now_ns, self._buffer.positions)
+        self._output = ActionOutput(settings, self._reporter, self._now_ns, self._buffer)
         self._loop = InferenceLoop(
             self._server,
             self._buffer,
@@ -173,16 +174,7 @@ class PolicyNode(LifecycleNode):
             self._output,
         )
         self._graph.watch(self._connections.endpoints, sources_of(settings))
-        self.get_logger().info(
-            f"configured in {time.perf_counter() - started:.1f} s: policy on "
-            f"{self._server.config.device}, {len(settings.cameras)} cameras, "
-            f"{len(settings.state.joints)} joints, {len(settings.action.names)} action values"
-        )
-        if self._server.config.use_cls_head and not self._server.config.cls_head_trained:
-            self.get_logger().warning(
-                "the CLS head of this policy is untrained: similarity and scene changes mean "
-                "nothing yet"
-            )
+        self._reporter.configured(settings, self._server.config, time.perf_counter() - started)
 
     def _destroy(self) -> None:
         """Back to before configure; also from the middle of it."""

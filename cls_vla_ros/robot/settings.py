@@ -127,6 +127,39 @@ class StateSettings:
 
 
 @dataclass(frozen=True)
+class OutputSettings:
+    """Where some of the action's values go; see `robot.action.outputs`.
+
+    Attributes:
+        name: its name in the parameters; "" in the short form.
+        topic: or the action's name; relative to the node's namespace.
+        type: one of `outputs.TYPES`.
+        names: of the action values that it takes, in its order.
+        rename: what the controller calls each.
+        kind: what they are, one of `outputs.KINDS`.
+        hold: what it gets when there is nothing to command, one of `outputs.HOLDS`.
+        first_step: of each value, ROS units; 0 for any.
+        frame_id: of its headers.
+        max_effort: of a gripper's goals, N or Nm; 0 for what the controller has.
+        goal_step: how far a value must have moved for another goal, ROS units.
+        controller: whose `joints` parameter is compared; "" for the one that the topic is of.
+    """
+
+    name: str
+    topic: str
+    type: str
+    names: list[str]
+    rename: list[str]
+    kind: str
+    hold: str
+    first_step: float
+    frame_id: str = ""
+    max_effort: float = 0.0
+    goal_step: float = 0.0
+    controller: str = ""
+
+
+@dataclass(frozen=True)
 class ActionSettings:
     """What the policy's actions are.
 
@@ -139,6 +172,8 @@ class ActionSettings:
         dt_s: time between two steps of a chunk.
         offset: see `UnitMap.of`.
         sign: likewise.
+        outputs: where they go. In the short form one, or none where they are no joint positions.
+        ignored: names of those that go nowhere but into action_chunk.
     """
 
     kind: str
@@ -149,6 +184,8 @@ class ActionSettings:
     dt_s: float
     offset: list[float] = field(default_factory=list)
     sign: list[float] = field(default_factory=list)
+    outputs: tuple[OutputSettings, ...] = ()
+    ignored: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

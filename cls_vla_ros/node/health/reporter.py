@@ -5,7 +5,9 @@ import traceback
 
 from cls_vla_ros.inference import Reason, Session, Statistics
 from cls_vla_ros.node.health.diagnostics import BLIND, Health
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.robot.inference_loop import Result
+from cls_vla_ros.robot.settings import Settings
 
 COMPLAINT_PERIOD_S = 2.0
 SAME_COMPLAINT_PERIOD_S = 30.0
@@ -23,6 +25,19 @@ class Reporter:
         self._logger = logger
         self.health = Health()
         self._complaints: dict[str, tuple[float, str]] = {}  # last logged of each source, and when
+
+    def configured(self, settings: Settings, config: CLSSmolVLAConfig, took_s: float) -> None:
+        """The policy is loaded, and the topics are connected."""
+        self._logger.info(
+            f"configured in {took_s:.1f} s: policy on {config.device}, "
+            f"{len(settings.cameras)} cameras, {len(settings.state.joints)} joints, "
+            f"{len(settings.action.names)} action values"
+        )
+        if config.use_cls_head and not config.cls_head_trained:
+            self._logger.warning(
+                "the CLS head of this policy is untrained: similarity and scene changes mean "
+                "nothing yet"
+            )
 
     def good(self, result: Result) -> None:
         """An inference was published."""

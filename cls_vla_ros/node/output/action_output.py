@@ -1,28 +1,34 @@
-"""From the policy's actions to what is published: checked, and, in stream mode, played by time."""
+"""From the policy's actions to what is published: checked, played by time or sent as chunks."""
 
 from collections.abc import Callable
+from threading import RLock
 
 import numpy as np
 from rclpy.publisher import Publisher
 from std_msgs.msg import String
 
 from cls_vla_ros.node.health.reporter import Reporter
-from cls_vla_ros.node.output.messages import to_action_chunk, to_command, to_joint_trajectory
+from cls_vla_ros.node.output.messages import to_action_chunk
+from cls_vla_ros.node.output.outlet import Outlet, Sender
 from cls_vla_ros.robot.action.action_limits import check_chunk
 from cls_vla_ros.robot.action.chunk_player import Chunk, ChunkPlayer, Hold, next_index
 from cls_vla_ros.robot.action.joint_limits import JointLimits
+from cls_vla_ros.robot.action.outputs import ValueTable, check_outputs, is_played
+from cls_vla_ros.robot.action.point_velocities import point_velocities
 from cls_vla_ros.robot.inference_loop import Result
 from cls_vla_ros.robot.joints import UnitMap, ros_unit
+from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
 from cls_vla_ros.robot.settings import Settings
 
-JOINT_POSITIONS = "joint_positions"
 LATE_TICKS = 3  # commands further apart than so many periods are looked at for a leap
 
 
 class ActionOutput:
     """Whatever it refuses is reported, and nothing is published in its place.
 
-    Results come from the inference thread; ticks, flushes and the URDF from the executor's.
+    Results come from the inference thread; ticks, flushes and the URDF from the executor's. What
+    one of them has begun to send it ends before another sends: after a flush's zero no command
+    follows that was due before it.
     """
 
     def __init__(
@@ -30,46 +36,47 @@ class ActionOutput:
         settings: Settings,
         reporter: Reporter,
         now_ns: Callable[[], int],
-        positions: Callable[[list[str]], np.ndarray],
+        buffer: ObservationBuffer,
     ) -> None:
         """Start on hold.
 
         Args:
-            settings: of the actions, their limits and their execution.
+            settings: of the actions, their limits and their execution; see `check_settings`.
             reporter: is told what was refused.
             now_ns: ROS time.
-            positions: where joints are, (A,) rad or m, NaN where unknown; by names.
+            buffer: knows where the joints are.
 
         Raises:
-            ValueError: the settings contradict each other.
+            ValueError: the limits contradict each other.
         """
-        _check(settings)
         self._settings, self._reporter = settings, reporter
-        self._now_ns, self._positions = now_ns, positions
+        self._now_ns, self._buffer = now_ns, buffer
+        self._lock = RLock()
         action, execution = settings.action, settings.execution
         self._units = UnitMap.of_settings(action)
-        self._is_positions = action.kind == JOINT_POSITIONS
-        self._given = {
-            name: _by_joint(name, values, action.names)
-            for name, values in (
-                ("lower", settings.limits.lower),
-                ("upper", settings.limits.upper),
-                ("velocity", settings.limits.velocity),
-            )
-        }
+        self._table = ValueTable.of(settings)
+        self._given = _given_limits(settings)
         units = [ros_unit(unit) for unit in action.units]
         self._limits: JointLimits | None = JointLimits.of(action.names, units, **self._given)
         if settings.limits.from_robot_description:
             self._limits = None  # until it has come
         self._commanded: tuple[np.ndarray, int] | None = None  # (A,) and when
         self.player: ChunkPlayer | None = None
-        if execution.mode == "stream":
+        if any(is_played(output, execution.mode) for output in action.outputs):
             self.player = ChunkPlayer(
                 blend_s=execution.blend_s, hold_publish_s=execution.hold_publish_s
             )
         self.action_chunk: Publisher | None = None
-        self.joint_trajectory: Publisher | None = None
-        self.command: Publisher | None = None
+        self._outlets: list[Outlet] = []
+
+    def connect(self, number: int, publisher: Sender) -> None:
+        """Send commands by a publisher from now on.
+
+        Args:
+            number: of the output in settings.action.outputs.
+            publisher: of its topic or action.
+        """
+        self._outlets.append(Outlet(self._settings, number, publisher))
 
     def take_robot_description(self, message: String) -> None:
         """Read the limits out of a URDF; a bad one leaves those of a good one.
@@ -78,8 +85,9 @@ class ActionOutput:
             message: of the topic robot_description.
         """
         try:
-            names = self._settings.action.names
-            self._limits = JointLimits.from_urdf(message.data, names, **self._given)
+            self._limits = JointLimits.from_urdf_and_given(
+                message.data, self._settings.action.names, self._table.urdf_names, self._given
+            )
         except ValueError as error:
             self._reporter.refused("robot_description", str(error))
 
@@ -95,35 +103,53 @@ class ActionOutput:
         actions = self._units.to_ros(result.inference.actions)  # (T, A)
         now_ns, stamp_ns = self._now_ns(), result.snapshot.newest_frame_ns
         in_force = self.player.in_force(now_ns) if self.player else None
-        measured = self._positions(action.names)
+        start = self._start()
+        has_first_step = np.isfinite(self._table.first_step)
+        near = start if in_force is None else np.where(self._table.is_played, in_force, start)
         checked = check_chunk(
             actions,
             action.dt_s,
             self._limits,
             mode=limits.mode,
             first_index=self._next_index(stamp_ns, now_ns),
-            positions_now=measured if in_force is None else in_force,
-            first_step=(limits.first_step or None) if self._is_positions else None,
+            positions_now=np.where(has_first_step, near, 0.0),
+            first_step=self._table.first_step if has_first_step.any() else None,
         )
         if checked.actions is None:
             return self._refuse(checked.text)
         if checked.violations:
             self._reporter.clamped(checked.text)
-        return self._publish(result, checked.actions, now_ns, measured)
+        return self._publish(result, checked.actions, now_ns, start)
+
+    def _start(self) -> np.ndarray:
+        """(A,) where what is commanded begins; NaN where a joint has not said where it is.
+
+        Velocities begin at standing still.
+        """
+        measured = self._buffer.positions(self._settings.action.names)
+        return np.where(self._table.is_position, measured, 0.0)
 
     def _publish(
-        self, result: Result, actions: np.ndarray, now_ns: int, measured: np.ndarray
+        self, result: Result, actions: np.ndarray, now_ns: int, start: np.ndarray
     ) -> bool:
         action, stamp_ns = self._settings.action, result.snapshot.newest_frame_ns
-        if self.player is not None:
-            start = measured if np.isfinite(measured).all() else None
-            refused = self.player.put(Chunk(actions, stamp_ns, action.dt_s), now_ns, start)
-            if refused:
-                return self._refuse(refused)
-        self.action_chunk.publish(to_action_chunk(result, actions, action))
-        if self.joint_trajectory is not None:
-            first = self._next_index(stamp_ns, now_ns)
-            self.joint_trajectory.publish(to_joint_trajectory(result, actions, action, first))
+        first = self._next_index(stamp_ns, now_ns)
+        with self._lock:
+            if self.player is not None:
+                # A joint that nobody measures begins with the chunk's own first step.
+                begin = np.where(np.isfinite(start), start, actions[min(first, len(actions) - 1)])
+                chunk = Chunk(actions, stamp_ns, action.dt_s)
+                is_known = np.isfinite(start).any()
+                if refused := self.player.put(chunk, now_ns, begin if is_known else None):
+                    return self._refuse(refused)
+            self.action_chunk.publish(to_action_chunk(result, actions, action))
+            if by_chunk := [outlet for outlet in self._outlets if not outlet.is_played]:
+                measured = self._buffer.velocities(action.names)
+                speeds = point_velocities(
+                    actions[first:], action.dt_s, measured, self._limits.velocity
+                )
+                for outlet in by_chunk:
+                    outlet.chunk(stamp_ns, actions, first, speeds)
         return True
 
     def _refuse(self, reason: str) -> bool:
@@ -133,38 +159,50 @@ class ActionOutput:
         return False
 
     def tick(self) -> None:
-        """Command what is due now; stream mode only."""
-        now_ns = self._now_ns()
-        sample = self.player.sample(now_ns)
-        if isinstance(sample, Hold) and sample.values is None:
-            self._commanded = None
-            return
-        if leap := self._leap(sample.values, now_ns):
-            self._refuse(leap)
-            return
-        self._commanded = sample.values, now_ns
-        execution, names = self._settings.execution, self._settings.action.names
-        self.command.publish(
-            to_command(execution.command, names, sample.values, now_ns, execution.rate_hz)
-        )
+        """Command what is due now."""
+        with self._lock:
+            now_ns = self._now_ns()
+            sample = self.player.sample(now_ns)
+            if isinstance(sample, Hold) and sample.values is None:
+                self._commanded = None
+                self._hold(None, now_ns)
+            elif leap := self._leap(sample.values, now_ns):
+                self._refuse(leap)
+            else:
+                self._commanded = sample.values, now_ns
+                if isinstance(sample, Hold):
+                    self._hold(sample.values, now_ns)
+                    return
+                for outlet in self._outlets:
+                    if outlet.is_played:
+                        outlet.command(sample.values, now_ns)
+
+    def _hold(self, repeated: np.ndarray | None, now_ns: int) -> None:
+        measured = self._buffer.positions(self._settings.action.names)
+        for outlet in self._outlets:
+            if outlet.is_played:
+                outlet.hold(repeated, measured, now_ns)
 
     def _leap(self, values: np.ndarray, now_ns: int) -> str:
         """Why a command does not follow the last one; empty if it does.
 
         A chunk is continuous, but time is not: it may jump, or the ticks may stall.
         """
-        first_step, last = self._settings.limits.first_step, self._commanded
-        if not first_step or last is None:
+        last = self._commanded
+        if last is None:
             return ""
         apart_s = (now_ns - last[1]) / 1e9
-        distance = float(np.abs(values - last[0]).max())
-        is_late = apart_s > LATE_TICKS / self._settings.execution.rate_hz
-        if not is_late or distance <= first_step:
+        if apart_s <= LATE_TICKS / self._settings.execution.rate_hz:
+            return ""
+        distances, first_step = np.abs(values - last[0]), self._table.first_step
+        worst = int(np.argmax(distances - first_step))
+        if distances[worst] <= first_step[worst]:
             return ""
         return (
-            f"the next command would be a leap of {distance:.3g}, at most {first_step:g} "
-            f"(limits.first_step) may be: {apart_s:.2f} s have passed at once, because the clock "
-            "jumped or the node was held up"
+            f"the next command would be a leap of {distances[worst]:.3g} for "
+            f"{self._settings.action.names[worst]!r}, at most {first_step[worst]:g} (first_step) "
+            f"may be: {apart_s:.2f} s have passed at once, because the clock jumped or the node "
+            "was held up"
         )
 
     def flush(self, reason: str) -> None:
@@ -173,40 +211,54 @@ class ActionOutput:
         Args:
             reason: why, in words.
         """
-        if self.player is not None:
-            self.player.flush(reason)
-            self._commanded = None  # what comes next begins where the arm is
+        with self._lock:
+            if self.player is not None:
+                self.player.flush(reason)
+                self._commanded = None  # what comes next begins where the arm is
+            now_ns, measured = self._now_ns(), self._buffer.positions(self._settings.action.names)
+            for outlet in self._outlets:
+                outlet.hold(None, measured, now_ns)
 
     def _next_index(self, stamp_ns: int, now_ns: int) -> int:
         """Which step is executed next. A trajectory's point is due one step after its command."""
-        if not self._is_positions:
+        action, mode = self._settings.action, self._settings.execution.mode
+        if not action.outputs:
             return 0
-        dt_s = self._settings.action.dt_s
-        leads_ns = 0 if self.player is not None else round(dt_s * 1e9)
-        return next_index(stamp_ns + leads_ns, dt_s, now_ns)
+        has_trajectory = not all(is_played(output, mode) for output in action.outputs)
+        leads_ns = round(action.dt_s * 1e9) if has_trajectory else 0
+        return next_index(stamp_ns + leads_ns, action.dt_s, now_ns)
 
 
-def _check(settings: Settings) -> None:
+def check_settings(settings: Settings) -> None:
+    """Can these actions be executed so? Before weights are loaded.
+
+    Raises:
+        ValueError: the settings contradict each other.
+    """
     action, limits, execution = settings.action, settings.limits, settings.execution
-    is_positions = action.kind == JOINT_POSITIONS
-    if execution.mode == "stream" and not is_positions:
+    if execution.mode == "stream" and not action.outputs:
         raise ValueError(
             "execution.mode 'stream' interpolates between joint positions, but action.kind is "
-            f"{action.kind!r}: set it to {JOINT_POSITIONS!r} if that is what they are, else set "
-            "execution.mode to 'chunk'"
+            f"{action.kind!r}: set it to 'joint_positions' if that is what they are, name what "
+            "executes them in action.outputs, or set execution.mode to 'chunk'"
         )
-    if limits.from_robot_description and not is_positions:
+    check_outputs(settings)
+    if limits.from_robot_description and not ValueTable.of(settings).urdf_names:
         raise ValueError(
-            "limits.from_robot_description needs action.kind 'joint_positions', because a URDF "
-            f"knows joints only; it is {action.kind!r}"
+            "limits.from_robot_description needs actions that are joint positions, because a URDF "
+            f"knows joints only: action.kind is {action.kind!r}, action.outputs "
+            f"{[output.name for output in action.outputs]}"
         )
-    unknown = [name for name in action.names if name not in settings.state.joints]
-    if is_positions and limits.first_step and unknown:
-        raise ValueError(
-            f"limits.first_step compares an action with where its joint is, but {unknown} are not "
-            f"among state.joints {settings.state.joints}: call them as there, or set "
-            "limits.first_step to 0.0"
-        )
+    _given_limits(settings)
+    UnitMap.of_settings(action)
+
+
+def _given_limits(settings: Settings) -> dict[str, dict[str, float]]:
+    limits, names = settings.limits, settings.action.names
+    return {
+        which: _by_joint(which, getattr(limits, which), names)
+        for which in ("lower", "upper", "velocity")
+    }
 
 
 def _by_joint(which: str, values: list[float], names: list[str]) -> dict[str, float]:

@@ -9,9 +9,10 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.output.stamps import to_duration, to_time
+from cls_vla_ros.robot.action import outputs
 from cls_vla_ros.robot.inference_loop import Result
 from cls_vla_ros.robot.joints import ros_unit
-from cls_vla_ros.robot.settings import ActionSettings
+from cls_vla_ros.robot.settings import ActionSettings, OutputSettings
 
 
 def to_scene_change(result: Result, threshold: float, glance_threshold: float) -> SceneChange:
@@ -72,53 +73,60 @@ def to_action_chunk(result: Result, actions: np.ndarray, settings: ActionSetting
 
 
 def to_joint_trajectory(
-    result: Result, actions: np.ndarray, settings: ActionSettings, first: int = 0
+    stamp_ns: int,
+    names: list[str],
+    actions: np.ndarray,
+    dt_s: float,
+    first: int = 0,
+    speeds: np.ndarray | None = None,
 ) -> JointTrajectory:
-    """The chunk for ros2_control's joint_trajectory_controller.
+    """A chunk for ros2_control's joint_trajectory_controller.
 
     Action k is the position commanded at stamp + k dt, as in the recording that the policy learned
     from; the arm is there one step later, so that is the time of its point.
 
     Args:
-        result: of one inference.
+        stamp_ns: of the observation.
+        names: of the joints.
         actions: (T, A) joint positions in rad and m, finite.
-        settings: names and step time.
+        dt_s: time between two steps.
         first: the step to begin with. Points of the past are left out: a controller would begin
             with a position between two of them, which nobody has compared with where the arm is.
+        speeds: (T - first, A) velocities of the points; None for none.
     """
     message = JointTrajectory()
-    message.header.stamp = to_time(result.snapshot.newest_frame_ns)
-    message.joint_names = settings.names
+    message.header.stamp = to_time(stamp_ns)
+    message.joint_names = names
     message.points = [
         JointTrajectoryPoint(
-            positions=positions.tolist(), time_from_start=to_duration((step + 1) * settings.dt_s)
+            positions=positions.tolist(),
+            velocities=[] if speeds is None else speeds[step].tolist(),
+            time_from_start=to_duration((first + step + 1) * dt_s),
         )
-        for step, positions in enumerate(actions)
-        if step >= first
+        for step, positions in enumerate(actions[first:])
     ]
     return message
 
 
-def to_command(
-    kind: str, names: list[str], values: np.ndarray, now_ns: int, rate_hz: float
-) -> Float64MultiArray | JointState | JointTrajectory:
-    """One command of the stream.
+def to_command(output: OutputSettings, values: np.ndarray, now_ns: int, rate_hz: float):
+    """One command of the stream, as a message of the output's type.
 
     Args:
-        kind: one of `settings.COMMANDS`.
-        names: of the joints.
-        values: (A,) rad or m.
+        output: from the parameters.
+        values: (A,) of this output, in ROS units.
         now_ns: ROS time.
         rate_hz: commands per second: a trajectory's point is due when the next command comes.
     """
-    if kind == "float64_multi_array":
+    if output.type == outputs.ARRAY:
         return Float64MultiArray(data=values.tolist())
-    if kind == "joint_state":
-        message = JointState(name=names, position=values.tolist())
+    if output.type == outputs.JOINT_STATE:
+        what = "velocity" if outputs.kind_of(output) == outputs.VELOCITY else "position"
+        message = JointState(name=output.rename, **{what: values.tolist()})
     else:
         point = JointTrajectoryPoint(
             positions=values.tolist(), time_from_start=to_duration(1 / rate_hz)
         )
-        message = JointTrajectory(joint_names=names, points=[point])
+        message = JointTrajectory(joint_names=output.rename, points=[point])
     message.header.stamp = to_time(now_ns)
+    message.header.frame_id = output.frame_id
     return message

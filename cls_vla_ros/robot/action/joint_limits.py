@@ -127,6 +127,37 @@ class JointLimits:
                     limits[what] |= {} if value is None else {name: value}
         return cls.of(names, units, **limits)
 
+    @classmethod
+    def from_urdf_and_given(
+        cls,
+        xml: str,
+        names: list[str],
+        urdf_names: Mapping[str, str],
+        given: Mapping[str, Mapping[str, float]],
+    ) -> "JointLimits":
+        """Of action values of which some are joints.
+
+        Args:
+            xml: the URDF.
+            names: of the action values.
+            urdf_names: what the URDF calls those that are joints.
+            given: "lower", "upper" and "velocity" by action value; in place of the URDF's.
+
+        Raises:
+            ValueError: as `from_urdf` and `of`.
+        """
+        joints = {
+            what: {urdf_names[name]: v for name, v in values.items() if name in urdf_names}
+            for what, values in given.items()
+        }
+        found = cls.from_urdf(xml, list(urdf_names.values()), **joints)
+        units = dict(zip(urdf_names, found.units, strict=True))
+        limits = {
+            what: {**values, **dict(zip(urdf_names, getattr(found, what), strict=True))}
+            for what, values in given.items()
+        }
+        return cls.of(names, [units.get(name, "") for name in names], **limits)
+
 
 def _urdf_joints(xml: str) -> dict[str, ElementTree.Element]:
     # Without a DOCTYPE there are no entities, so nothing to expand or to fetch.

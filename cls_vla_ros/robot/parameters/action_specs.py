@@ -33,6 +33,18 @@ ACTION_SPECS = (
     Spec("action.offset", DOUBLES, OFFSET),
     Spec("action.sign", DOUBLES, SIGN),
     Spec(
+        "action.outputs",
+        STRINGS,
+        "names of what executes the actions, where it is more than one thing or takes no joint "
+        "positions; each has the parameters output.<name>.*. Then action.kind and "
+        "execution.command are not used",
+    ),
+    Spec(
+        "action.ignored",
+        STRINGS,
+        "which of action.names no output takes, as a padding or an end-of-task flag",
+    ),
+    Spec(
         "action.dt_s",
         1 / 30,
         "time between two steps of a chunk, in seconds: 1 / fps of the dataset",

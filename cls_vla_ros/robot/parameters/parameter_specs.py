@@ -8,6 +8,7 @@ from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.inference.picture_health import BLACK_LEVEL
 from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
 from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS
+from cls_vla_ros.robot.parameters.output_specs import OUTPUT_SPECS
 from cls_vla_ros.robot.parameters.spec import STRINGS, Spec, Value
 from cls_vla_ros.robot.parameters.state_specs import SOURCE_SPECS, STATE_SPECS
 from cls_vla_ros.robot.settings import RELIABILITIES
@@ -259,6 +260,7 @@ CAMERA_SPECS = (
 GROUPS = {
     "cameras": ("camera", CAMERA_SPECS),
     "state.sources": ("source", SOURCE_SPECS),
+    "action.outputs": ("output", OUTPUT_SPECS),
 }
 
 

@@ -7,12 +7,12 @@ from dataclasses import fields, replace
 from cls_vla_ros.inference import ReuseLimits, Session
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.robot.observation.observation_buffer import ObservationLimits
+from cls_vla_ros.robot.parameters.outputs import read_action
 from cls_vla_ros.robot.parameters.parameter_specs import CHECKPOINT, GROUPS, SPECS
 from cls_vla_ros.robot.parameters.sources import read_state
 from cls_vla_ros.robot.parameters.spec import Spec, Value
 from cls_vla_ros.robot.parameters.unknown import is_of_ros, unknown_problem
 from cls_vla_ros.robot.settings import (
-    ActionSettings,
     CameraSettings,
     ExecutionSettings,
     LimitSettings,
@@ -73,16 +73,6 @@ class Parameters(ABC):
             problems.append("cameras is empty: name at least one, as config/demo.yaml does")
         if problems:
             raise ValueError("; ".join(problems))
-        action = ActionSettings(
-            kind=self.get("action.kind"),
-            names=self.get("action.names"),
-            units=self.get("action.units") or [""] * len(self.get("action.names")),
-            lower=self.get("action.lower"),
-            upper=self.get("action.upper"),
-            dt_s=self.get("action.dt_s"),
-            offset=self.get("action.offset"),
-            sign=self.get("action.sign"),
-        )
         seed = self.get("policy.seed")
         return Settings(
             policy_path=self.get("policy.path"),
@@ -93,7 +83,7 @@ class Parameters(ABC):
             seed=None if seed < 0 else seed,
             cameras=[self._camera(name) for name in names],
             state=read_state(self.get),
-            action=action,
+            action=read_action(self.get),
             limits=LimitSettings(**self._group("limits", LimitSettings)),
             execution=ExecutionSettings(**self._group("execution", ExecutionSettings)),
         )

@@ -79,7 +79,5 @@ SOURCE_SPECS = (
         choices=RELIABILITIES,
     ),
     Spec("source.<name>.depth", 5, "how many messages its subscription keeps", limits=(1, 1000)),
-    Spec(
-        "source.<name>.allow_several_publishers", False, "as state.allow_several_publishers"
-    ),
+    Spec("source.<name>.allow_several_publishers", False, "as state.allow_several_publishers"),
 )

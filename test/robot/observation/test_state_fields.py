@@ -36,6 +36,7 @@ def source(name="arm", fields=("position.a",), **changes) -> SourceSettings:
         "allow_partial": False,
         "reliability": "best_effort",
         "depth": 5,
+        "allow_several_publishers": False,
     }
     return SourceSettings(**(values | changes))
 
