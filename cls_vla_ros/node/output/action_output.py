@@ -13,6 +13,7 @@ from cls_vla_ros.node.output.outlet import Outlet, Sender
 from cls_vla_ros.robot.action.action_limits import check_chunk
 from cls_vla_ros.robot.action.chunk_player import Chunk, ChunkPlayer, Hold, next_index
 from cls_vla_ros.robot.action.joint_limits import JointLimits
+from cls_vla_ros.robot.action.orientation import continuous
 from cls_vla_ros.robot.action.outputs import ValueTable, check_outputs, is_played
 from cls_vla_ros.robot.action.point_velocities import point_velocities
 from cls_vla_ros.robot.inference_loop import Result
@@ -106,6 +107,7 @@ class ActionOutput:
         start = self._start()
         has_first_step = np.isfinite(self._table.first_step)
         near = start if in_force is None else np.where(self._table.is_played, in_force, start)
+        actions = continuous(actions, near, action)
         checked = check_chunk(
             actions,
             action.dt_s,

@@ -8,6 +8,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
+from cls_vla_ros.node.output.cartesian import to_cartesian
 from cls_vla_ros.node.output.stamps import to_duration, to_time
 from cls_vla_ros.robot.action import outputs
 from cls_vla_ros.robot.inference_loop import Result
@@ -117,6 +118,8 @@ def to_command(output: OutputSettings, values: np.ndarray, now_ns: int, rate_hz:
         now_ns: ROS time.
         rate_hz: commands per second: a trajectory's point is due when the next command comes.
     """
+    if output.type in (*outputs.TWISTS, outputs.POSE):
+        return to_cartesian(output, values, now_ns)
     if output.type == outputs.ARRAY:
         return Float64MultiArray(data=values.tolist())
     if output.type == outputs.JOINT_STATE:
