@@ -17,6 +17,8 @@ from std_srvs.srv import SetBool, Trigger
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.graph import Endpoint, Endpoints
 from cls_vla_ros.node.message_types import type_of
+from cls_vla_ros.node.output.gripper import GripperGoals
+from cls_vla_ros.robot.action.outputs import GRIPPERS
 from cls_vla_ros.robot.settings import CameraSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:  # it brings torch, for which a client of the node has no use
@@ -40,6 +42,7 @@ class Handlers:
     pause: Callable
     watch: Callable
     backward_jump: Callable
+    not_taken: Callable
 
 
 class Diagnostics:
@@ -86,7 +89,7 @@ class Connections:
         self.endpoints = Endpoints()
         try:
             self._connect(node, settings, handlers)
-            self._connect_output(node, settings, output)
+            self._connect_output(node, settings, handlers, output)
         except Exception:
             self.close()
             raise
@@ -121,12 +124,21 @@ class Connections:
         self._close.append(jump.unregister)
 
     def _connect_output(
-        self, node: LifecycleNode, settings: Settings, output: "ActionOutput"
+        self,
+        node: LifecycleNode,
+        settings: Settings,
+        handlers: Handlers,
+        output: "ActionOutput",
     ) -> None:
         output.action_chunk = self._output(node, ActionChunk, "action_chunk")
         for number, of_output in enumerate(settings.action.outputs):
-            publisher = self._output(node, type_of(of_output.type), of_output.topic)
-            output.connect(number, publisher)
+            kind = type_of(of_output.type)
+            if of_output.type in GRIPPERS:
+                sender = GripperGoals(node, kind, of_output, handlers.not_taken)
+                self._close.append(sender.close)
+            else:
+                sender = self._output(node, kind, of_output.topic)
+            output.connect(number, sender)
         if output.player is not None:
             self._every(node, 1 / settings.execution.rate_hz, output.tick, node.get_clock())
         if settings.limits.from_robot_description:

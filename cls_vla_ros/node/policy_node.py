@@ -18,6 +18,7 @@ from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.input.inputs import Inputs
 from cls_vla_ros.node.message_types import check_types
 from cls_vla_ros.node.output.action_output import ActionOutput, check_settings
+from cls_vla_ros.node.output.ask_controllers import check_controllers
 from cls_vla_ros.node.output.messages import to_scene_change
 from cls_vla_ros.node.parameters import NodeParameters
 from cls_vla_ros.node.transitions import refuse_impossible_transitions
@@ -129,6 +130,7 @@ class PolicyNode(LifecycleNode):
         self._settings = settings
         check_types(settings)
         check_settings(settings)
+        check_controllers(self, settings, self.get_logger().info)
         self._server = load_server(settings, self._episode, self.get_logger().info)
         self._buffer = ObservationBuffer(
             settings.cameras, settings.state, self._declared.observation_limits()
@@ -170,6 +172,7 @@ class PolicyNode(LifecycleNode):
                 pause=self._on_pause,
                 watch=self._watchdog.look,
                 backward_jump=self._watchdog.jumped_back,
+                not_taken=self._reporter.not_taken,
             ),
             self._output,
         )

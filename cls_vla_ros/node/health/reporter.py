@@ -55,6 +55,11 @@ class Reporter:
         self.health.refused(topic, text)
         self._complain(topic, f"message on {topic} refused: {text}")
 
+    def not_taken(self, name: str, text: str) -> None:
+        """A controller takes no commands; the others go on."""
+        self.health.refused(name, text)
+        self._complain(name, f"{name}: {text}")
+
     def note(self, topic: str, text: str) -> None:
         """Something to know that is no fault."""
         self._complain(topic, text)

@@ -9,6 +9,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.output.cartesian import to_cartesian
+from cls_vla_ros.node.output.gripper import to_goal
 from cls_vla_ros.node.output.stamps import to_duration, to_time
 from cls_vla_ros.robot.action import outputs
 from cls_vla_ros.robot.inference_loop import Result
@@ -110,7 +111,7 @@ def to_joint_trajectory(
 
 
 def to_command(output: OutputSettings, values: np.ndarray, now_ns: int, rate_hz: float):
-    """One command of the stream, as a message of the output's type.
+    """One command of the stream, as a message of the output's type, or as a goal of its action.
 
     Args:
         output: from the parameters.
@@ -120,6 +121,8 @@ def to_command(output: OutputSettings, values: np.ndarray, now_ns: int, rate_hz:
     """
     if output.type in (*outputs.TWISTS, outputs.POSE):
         return to_cartesian(output, values, now_ns)
+    if output.type in outputs.GRIPPERS:
+        return to_goal(output, values)
     if output.type == outputs.ARRAY:
         return Float64MultiArray(data=values.tolist())
     if output.type == outputs.JOINT_STATE:

@@ -78,7 +78,7 @@ class ValueTable:
         first_step: (A,) how far the next step may be from where the value is; infinity for any.
         is_position: (A,) bool, of values that state says the place of.
         is_played: (A,) bool, of values that this node plays by time.
-        urdf_names: of the values that are joint positions or joint velocities, by action name.
+        urdf_names: of the values that are joint positions, by action name.
     """
 
     first_step: np.ndarray
@@ -98,7 +98,12 @@ class ValueTable:
             is_position[index] = kind_of(output) == POSITION
             played[index] = is_played(output, settings.execution.mode)
             if kind_of(output) == POSITION and output.type != POSE:
-                urdf_names |= dict(zip(output.names, output.rename, strict=True))
+                # A gripper's number may be the width between two fingers: no joint has that.
+                urdf_names |= {
+                    name: renamed
+                    for name, renamed in zip(output.names, output.rename, strict=True)
+                    if output.type != GRIPPER or name in settings.state.joints
+                }
         return cls(first_step, is_position, played, urdf_names)
 
 

@@ -1,0 +1,97 @@
+"""A gripper that takes goals of an action, as ros2_control's gripper controllers do."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.task import Future
+from sensor_msgs.msg import JointState
+
+from cls_vla_ros.node.message_types import type_of
+from cls_vla_ros.robot.action.outputs import GRIPPER
+from cls_vla_ros.robot.settings import OutputSettings
+
+# Each goal takes the place of the one before it, and a controller answers each.
+GOAL_PERIOD_S = 0.1
+
+
+def to_goal(output: OutputSettings, values: np.ndarray):
+    """A goal of GripperCommand or ParallelGripperCommand.
+
+    Args:
+        output: from the parameters.
+        values: (A,) of this output, m or rad.
+    """
+    goal = type_of(output.type).Goal()
+    if output.type == GRIPPER:
+        goal.command.position, goal.command.max_effort = float(values[0]), output.max_effort
+    else:
+        effort = [output.max_effort] * len(values) if output.max_effort else []
+        goal.command = JointState(name=output.rename, position=values.tolist(), effort=effort)
+    return goal
+
+
+class GripperGoals:
+    """Sends a goal where a command has moved, not for each command. Called by the executor."""
+
+    def __init__(
+        self, node: Node, kind: type, output: OutputSettings, say: Callable[[str, str], None]
+    ) -> None:
+        """Make the client of the action.
+
+        Args:
+            node: whose.
+            kind: the action's class.
+            output: from the parameters.
+            say: takes the action's name and why no goal is taken.
+        """
+        self._client = ActionClient(node, kind, output.topic)
+        self._output, self._say = output, say
+        self._sent: np.ndarray | None = None
+        self._sent_at_s = 0.0
+
+    def close(self) -> None:
+        """Destroy the client."""
+        self._client.destroy()
+
+    def publish(self, goal) -> None:
+        """Send a goal, unless it is as good as the last one, or comes too soon after it.
+
+        Args:
+            goal: from `to_goal`. What comes too soon is not lost: the next command is newer.
+        """
+        values, now_s = _values(goal), time.monotonic()
+        has_moved = self._sent is None or np.abs(values - self._sent).max() > (
+            self._output.goal_step
+        )
+        if not has_moved or now_s - self._sent_at_s < GOAL_PERIOD_S:
+            return
+        self._sent_at_s = now_s
+        if not self._client.server_is_ready():
+            self._sent = None
+            self._say(
+                self._output.topic,
+                "no controller offers this action: start it, or see output."
+                f"{self._output.name}.topic and type. The gripper stays as it is",
+            )
+            return
+        self._sent = values
+        self._client.send_goal_async(goal).add_done_callback(partial(self._answered, values))
+
+    def _answered(self, values: np.ndarray, future: Future) -> None:
+        if future.cancelled() or future.exception() is not None or future.result().accepted:
+            return
+        self._sent = None  # the next command tries again
+        self._say(
+            self._output.topic,
+            f"the controller rejected the goal {values.tolist()}: is it within its limits, and "
+            "does it have these joints?",
+        )
+
+
+def _values(goal) -> np.ndarray:
+    position = goal.command.position
+    return np.atleast_1d(np.array(position, np.float64))

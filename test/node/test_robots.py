@@ -1,0 +1,333 @@
+"""The robots of config/robots over DDS, against controllers that check what real ones check."""
+
+import threading
+import time
+from importlib.util import find_spec
+from math import radians
+
+import numpy as np
+import pytest
+import rclpy
+import torch
+from geometry_msgs.msg import TwistStamped
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import SetBool
+
+from cls_vla_ros.console.share import share
+from cls_vla_ros.node.policy_node import PolicyNode
+from cls_vla_ros.policy.checkpoint.random_checkpoint import make_random_checkpoint
+from cls_vla_ros.robot.parameters.params_file import parameters_of
+
+pytest.importorskip("control_msgs", reason="no control_msgs: dev/build.sh builds it")
+
+from fixtures.controllers import (
+    BaseController,
+    ForwardController,
+    GripperController,
+    TrajectoryController,
+)
+
+TIMEOUT_S = 20.0
+SIZE = (48, 64)
+UR_ARM = ["shoulder_pan_joint", "shoulder_lift_joint", "elbow_joint"]
+UR_ARM += [f"wrist_{i}_joint" for i in (1, 2, 3)]
+ALOHA_ARM = ["waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate"]
+SO101_ARM = ["shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll"]
+PANDA_ARM = [f"panda_joint{i}" for i in range(1, 8)]
+LEKIWI_ARM = [f"arm_{joint}" for joint in (*SO101_ARM, "gripper")]
+NO_NAV = {} if find_spec("nav_msgs") else {"source.base.type": "twist_stamped"}
+
+
+def wait_until(condition, what: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {TIMEOUT_S:g} s: {what}"
+        time.sleep(0.01)
+
+
+class Rig:
+    """The node with a robot's file, its drivers and controllers, and a policy that is told."""
+
+    def __init__(self, robot: str, checkpoints, overrides: dict) -> None:
+        file = share("config", "robots", f"{robot}.yaml")
+        self.overrides = {"policy.path": "later", "policy.device": "cpu"} | overrides
+        with parameters_of(file, self.overrides) as parameters:
+            self.settings = parameters.read()
+        features = {camera.feature: SIZE for camera in self.settings.cameras}
+        state, action = self.settings.state.joints, self.settings.action.names
+        stats = {
+            name: {"mean": torch.zeros(size), "std": torch.ones(size)}
+            for name, size in (("observation.state", len(state)), ("action", len(action)))
+        }
+        path = make_random_checkpoint(checkpoints / robot, features, stats)
+        values = self.overrides | {"policy.path": str(path), "rate_hz": 30.0, "policy.seed": 0}
+        values |= {"observation.max_age_s": 5.0, "observation.max_skew_s": 5.0}
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = PolicyNode(
+            context=self.context,
+            cli_args=["--ros-args", "--params-file", str(file)],
+            parameter_overrides=[Parameter(name, value=v) for name, v in values.items()],
+        )
+        self.drivers = rclpy.create_node("drivers", context=self.context)
+        self.nodes = [self.node, self.drivers]
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.others = SingleThreadedExecutor(context=self.context)  # another process, in truth
+        self.executor.add_node(self.node)
+        self.others.add_node(self.drivers)
+        self.threads = [
+            threading.Thread(target=e.spin, daemon=True) for e in (self.executor, self.others)
+        ]
+        self.seen: list[np.ndarray] = []  # states, in policy units
+        self.actions = np.zeros(len(action), np.float32)  # what the policy says, policy units
+        self.at = dict.fromkeys(state, 0.0)  # ROS units
+        for thread in self.threads:
+            thread.start()
+
+    def control(self, make, *args, **kwargs):
+        """Start a controller."""
+        controller = make(self.context, *args, **kwargs)
+        self.nodes.append(controller)
+        self.others.add_node(controller)
+        return controller
+
+    def configure(self) -> TransitionCallbackReturn:
+        return self.node.trigger_configure()
+
+    def start(self) -> None:
+        assert self.configure() == TransitionCallbackReturn.SUCCESS
+        infer = self.node._server.infer
+
+        def told(observation, **kwargs):
+            inference = infer(observation, **kwargs)
+            self.seen.append(observation.state)
+            inference.actions[:] = self.actions
+            return inference
+
+        self.node._server.infer = told
+        assert self.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        self.cameras = [
+            self.drivers.create_publisher(Image, camera.topic, 10)
+            for camera in self.settings.cameras
+        ]
+        self.sources = [(s, self._publisher(s)) for s in self.settings.state.sources]
+        publishers = [*self.cameras, *(publisher for _, publisher in self.sources)]
+        wait_until(lambda: all(p.get_subscription_count() for p in publishers), "subscriptions")
+
+    def _publisher(self, source):
+        kinds = {"joint_state": JointState, "twist_stamped": TwistStamped}
+        if source.type == "odometry":
+            from nav_msgs.msg import Odometry
+
+            kinds["odometry"] = Odometry
+        return self.drivers.create_publisher(kinds[source.type], source.topic, 10)
+
+    def feed(self) -> None:
+        stamp = self.drivers.get_clock().now().to_msg()
+        for source, publisher in self.sources:
+            message = publisher.msg_type()
+            message.header.stamp = stamp
+            values = [self.at[name] for name in source.names]
+            if source.type == "joint_state":
+                # As drivers do: in an order of their own, with joints that nobody asked for.
+                names = [field.partition(".")[2] for field in source.fields]
+                message.name, message.position = [*names[::-1], "extra"], [*values[::-1], 9.0]
+                message.velocity = [0.0] * len(message.name)
+            else:
+                twist = message.twist.twist if source.type == "odometry" else message.twist
+                twist.linear.x, twist.linear.y, twist.angular.z = values
+            publisher.publish(message)
+        for camera in self.cameras:
+            pixels = np.random.default_rng().integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+            image = Image(height=SIZE[0], width=SIZE[1], encoding="rgb8", step=3 * SIZE[1])
+            image.header.stamp, image.data = stamp, pixels.tobytes()
+            camera.publish(image)
+
+    def feed_until(self, condition, what: str) -> None:
+        def fed():
+            self.feed()
+            time.sleep(0.03)
+            return condition()
+
+        wait_until(fed, what)
+
+    def pause(self) -> None:
+        client = self.drivers.create_client(SetBool, "pause")
+        assert client.wait_for_service(10)
+        future = client.call_async(SetBool.Request(data=True))
+        wait_until(future.done, "pause")
+
+    def close(self) -> None:
+        for executor in (self.executor, self.others):
+            executor.shutdown()
+        for thread in self.threads:
+            thread.join(TIMEOUT_S)
+        for node in self.nodes:
+            node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture
+def make_rig(tmp_path):
+    rigs = []
+
+    def make(robot: str, **overrides) -> Rig:
+        changed = {name.replace("__", "."): value for name, value in overrides.items()}
+        rigs.append(Rig(robot, tmp_path, changed))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()
+
+
+def near(values, expected) -> bool:
+    return np.allclose(values, expected, atol=1e-6)
+
+
+def test_so101_with_an_arm_controller_and_a_gripper_action(make_rig):
+    rig = make_rig("so101")
+    # In another order than ours: a trajectory has names.
+    arm = rig.control(TrajectoryController, "arm_controller", SO101_ARM[::-1], limit=3.0)
+    gripper = rig.control(GripperController, "gripper_controller", -0.17, 1.75)
+    rig.at |= {"shoulder_pan": 0.1, "gripper": 0.79}
+    rig.actions[:] = [5, -5, 4, -4, 3, 40]
+    rig.start()
+    rig.feed_until(lambda: len(arm.taken) > 3 and gripper.taken, "trajectories and a goal")
+    assert near(rig.seen[-1], [np.degrees(0.1), 0, 0, 0, 0, 50])
+    assert near(arm.positions()[:, ::-1], np.radians([5, -5, 4, -4, 3]))
+    assert all(len(point.velocities) == 5 for m in arm.taken for point in m.points)
+    rig.feed_until(lambda: near(gripper.taken[-1], -0.17 + 0.4 * 1.92), "the gripper's goal")
+    goals = len(gripper.taken)
+    rig.actions[5] = 100.0
+    rig.feed_until(lambda: near(gripper.taken[-1], 1.75), "another goal")
+    assert len(gripper.taken) - goals < 8  # on its way, and not one for each command
+    wait_until(lambda: len(gripper.goal_ids) == len(gripper.taken), "execution")
+    assert len(set(gripper.goal_ids)) == len(gripper.goal_ids)
+    rig.pause()
+    # Else it would play the chunk that it has to the end.
+    wait_until(lambda: arm.stops == 1, "the arm's stop")
+    assert near(arm.taken[-1].points[0].positions, [0.1, 0, 0, 0, 0])
+    assert not arm.refused + gripper.refused
+
+
+def test_lekiwi_stands_still_when_there_is_nothing_to_command(make_rig):
+    rig = make_rig("lekiwi", **NO_NAV)
+    arm = rig.control(ForwardController, "arm_controller", LEKIWI_ARM, limit=2.0)
+    base = rig.control(BaseController, "base_controller", limit=2.0)
+    rig.at |= {"arm_gripper": 1.75, "x.vel": 0.2, "theta.vel": radians(90)}
+    rig.actions[:] = [1, 2, 3, 4, 5, 90, 0.1, -0.2, 30]
+    rig.start()
+    wanted = (0.1, -0.2, radians(30))
+    rig.feed_until(lambda: base.taken and near(base.taken[-1], wanted), "the base's velocity")
+    assert near(base.taken[0], 0.0) or abs(base.taken[0][1]) < 0.2  # from standing still
+    assert near(rig.seen[-1], [0, 0, 0, 0, 0, 100, 0.2, 0, 90])
+    assert near(arm.taken[-1], [*np.radians([1, 2, 3, 4, 5]), -0.17 + 0.9 * 1.92])
+    rig.pause()
+    wait_until(lambda: near(base.taken[-1], 0.0), "the base's stop")
+    commands = len(arm.taken)
+    time.sleep(0.7)
+    ended = len(base.taken)
+    assert all(near(velocity, 0.0) for velocity in base.taken[-10:])
+    time.sleep(0.3)
+    assert (len(base.taken), len(arm.taken)) == (ended, commands)
+    assert not arm.refused + base.refused
+
+
+def test_the_base_stops_before_deactivate_has_returned(make_rig):
+    rig = make_rig("lekiwi", **NO_NAV)
+    base = rig.control(BaseController, "base_controller", limit=2.0)
+    rig.actions[6] = 0.25
+    rig.start()
+    rig.feed_until(lambda: base.taken and near(base.taken[-1][0], 0.25), "the base's velocity")
+    assert rig.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    wait_until(lambda: near(base.taken[-1], 0.0), "the base's stop")
+    time.sleep(0.2)
+    assert near(base.taken[-1], 0.0)
+
+
+def test_bimanual_aloha(make_rig):
+    rig = make_rig("aloha", limits__first_step=0.5)
+    sides = {}
+    for side in ("left", "right"):
+        arm = rig.control(ForwardController, f"follower_{side}/arm_controller", ALOHA_ARM, 3.0)
+        gripper = rig.control(
+            GripperController,
+            f"follower_{side}/gripper_controller",
+            *(0.021, 0.057, "left_finger"),
+        )
+        sides[side] = arm, gripper
+    rig.at |= {"left_waist": 0.1, "right_waist": -0.1, "left_gripper": 0.057}
+    rig.at |= {"right_gripper": 0.021}
+    left, right = [0.1, 0.2, 0.3, 0.1, 0.1, 0.0], [-0.1, 0.0, 0.1, 0.0, -0.2, 0.3]
+    rig.actions[:] = [*left, 1.0, *right, 0.25]
+    rig.start()
+    for side, wanted, width in (("left", left, 0.057), ("right", right, 0.021 + 0.25 * 0.036)):
+        arm, gripper = sides[side]
+        rig.feed_until(lambda arm=arm, w=wanted: arm.taken and near(arm.taken[-1], w), side)
+        rig.feed_until(lambda g=gripper, w=width: g.taken and near(g.taken[-1], w), side)
+        assert not arm.refused + gripper.refused
+    assert near(rig.seen[-1][[0, 6, 7, 13]], [0.1, 1.0, -0.1, 0.0])
+
+
+def test_panda_with_its_gripper_action(make_rig):
+    rig = make_rig("panda")
+    arm = rig.control(TrajectoryController, "panda_arm_controller", PANDA_ARM, limit=3.8)
+    hand = rig.control(GripperController, "panda_gripper", 0.0, 0.08, name="gripper_action")
+    ready = [0, -0.78, 0, -2.35, 0, 1.57, 0.78]
+    rig.at |= dict(zip(PANDA_ARM, ready, strict=True)) | {"panda_finger_joint1": 0.01}
+    rig.actions[:] = [*np.array(ready) + 0.05, 0.5]
+    rig.start()
+    rig.feed_until(lambda: len(arm.taken) > 2 and hand.taken, "a trajectory and a goal")
+    assert near(rig.seen[-1], [*ready, 0.25])
+    assert near(arm.positions(), np.array(ready) + 0.05)
+    assert near(hand.taken[-1], 0.04)
+    assert set(hand.efforts) == {20.0}
+    assert not arm.refused + hand.refused
+
+
+def test_ur5e_with_a_robotiq_that_goes_the_other_way(make_rig):
+    rig = make_rig("ur5e_robotiq")
+    arm = rig.control(TrajectoryController, "scaled_joint_trajectory_controller", UR_ARM, 6.3)
+    gripper = rig.control(GripperController, "robotiq_gripper_controller", 0.0, 0.8)
+    rig.at["robotiq_85_left_knuckle_joint"] = 0.8
+    rig.actions[:] = [0.1, -0.1, 0.1, -0.1, 0.1, -0.1, 0.75]
+    rig.start()
+    wanted = [0.1, -0.1, 0.1, -0.1, 0.1, -0.1]
+    rig.feed_until(lambda: len(arm.taken) > 2 and gripper.taken, "a trajectory and a goal")
+    assert near(rig.seen[-1], [0.0] * 7)  # closed
+    assert near(arm.positions(), wanted)
+    rig.feed_until(lambda: abs(gripper.taken[-1] - 0.2) < 0.006, "the gripper's goal")
+    assert not arm.refused + gripper.refused
+
+
+def test_a_controller_with_other_joints_is_refused_before_weights_are_loaded(
+    make_rig, monkeypatch, capfd
+):
+    rig = make_rig("aloha")
+    swapped = [*ALOHA_ARM[1::-1], *ALOHA_ARM[2:]]
+    rig.control(ForwardController, "follower_left/arm_controller", swapped, limit=3.0)
+    rig.control(
+        GripperController, "follower_right/gripper_controller", 0.0, 1.0, joint="right_finger"
+    )
+    monkeypatch.setattr("cls_vla_ros.node.policy_node.load_server", None)
+    assert rig.configure() == TransitionCallbackReturn.FAILURE
+    said = capfd.readouterr().err
+    assert "joints in the order ['shoulder', 'waist', 'elbow'" in said
+    assert "has the joints ['right_finger'], and output.right_gripper.rename" in said
+    assert "arm_controller does not run yet" in said  # the other arm's
+
+
+def test_a_gripper_that_takes_no_goal_is_said(make_rig):
+    rig = make_rig("so101")
+    arm = rig.control(TrajectoryController, "arm_controller", SO101_ARM, limit=3.0)
+    rig.start()
+    said = rig.node._reporter.health
+    rig.feed_until(lambda: "no controller offers" in str(said._last_error), "no controller")
+    gripper = rig.control(GripperController, "gripper_controller", 5.0, 6.0)
+    rig.feed_until(lambda: "rejected the goal" in str(said._last_error), "a rejection")
+    assert gripper.refused
+    assert arm.taken
