@@ -207,6 +207,9 @@ def test_so101_with_an_arm_controller_and_a_gripper_action(make_rig):
     assert len(gripper.taken) - goals < 8  # on its way, and not one for each command
     wait_until(lambda: len(gripper.goal_ids) == len(gripper.taken), "execution")
     assert len(set(gripper.goal_ids)) == len(gripper.goal_ids)
+    goals, count = len(gripper.taken), len(arm.taken)
+    rig.feed_until(lambda: len(arm.taken) > count + 8, "more of the same")
+    assert len(gripper.taken) == goals
     rig.pause()
     # Else it would play the chunk that it has to the end.
     wait_until(lambda: arm.stops == 1, "the arm's stop")
