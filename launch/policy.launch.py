@@ -26,6 +26,18 @@ ARGUMENTS = (
     ("policy_path", "", "checkpoint: directory or hub id. Default: policy.path of params_file"),
     ("device", "", "auto, cpu, cuda or cuda:N. Default: policy.device of params_file"),
     ("task", "", "the instruction, in words. Default: task of params_file"),
+    (
+        "joint_trajectory",
+        "",
+        "topic of a joint_trajectory_controller, as /arm_controller/joint_trajectory, in the "
+        "short form (action.kind joint_positions). Default: joint_trajectory",
+    ),
+    (
+        "joint_command",
+        "",
+        "topic of the commands in stream mode, as /forward_position_controller/commands, in the "
+        "short form. Default: joint_command",
+    ),
     ("namespace", "", "namespace of the node and of its topics, for several robots"),
     ("autostart", "true", "true: configure and activate the node; false: leave that to you"),
     (
@@ -35,6 +47,7 @@ ARGUMENTS = (
         "of params_file, else false",
     ),
 )
+TOPICS = ("joint_trajectory", "joint_command")
 OVERRIDES = {"policy_path": "policy.path", "device": "policy.device", "task": "task"}
 
 
@@ -59,6 +72,7 @@ def start_node(context) -> list:
         overrides["use_sim_time"] = ParameterValue(
             LaunchConfiguration("use_sim_time"), value_type=bool
         )
+    topics = {topic: LaunchConfiguration(topic).perform(context) for topic in TOPICS}
     node = LifecycleNode(
         package=PACKAGE,
         executable="policy_node",
@@ -68,6 +82,7 @@ def start_node(context) -> list:
             LaunchConfiguration("params_file"),
             overrides,
         ],
+        remappings=[(ours, theirs) for ours, theirs in topics.items() if theirs],
         output="screen",
         emulate_tty=True,
     )

@@ -32,6 +32,8 @@ def description(name: str):
                 "policy_path",
                 "device",
                 "task",
+                "joint_trajectory",
+                "joint_command",
                 "namespace",
                 "autostart",
                 "use_sim_time",
@@ -60,6 +62,20 @@ def test_an_argument_overrides_the_params_file_only_when_given(given, overridden
     files = [path for path, is_file in node._Node__expanded_parameter_arguments if is_file]
     text = "".join(Path(path).read_text() for path in files[1:])
     assert ("close the door: now" in text) == overridden
+
+
+@pytest.mark.parametrize("given", ["", "/arm_controller/joint_trajectory"])
+def test_the_outputs_topics_are_arguments(given):
+    module, launch = description("policy.launch.py")
+    context = LaunchContext()
+    for entity in launch.entities:
+        if isinstance(entity, DeclareLaunchArgument):
+            entity.execute(context)
+    context.launch_configurations["joint_trajectory"] = given
+    _, node, _ = module.start_node(context)
+    node._perform_substitutions(context)
+    expected = [("joint_trajectory", given)] if given else []
+    assert (node.expanded_remapping_rules or []) == expected
 
 
 def test_replay_includes_policy_with_the_recordings_time():
