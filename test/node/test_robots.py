@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rclpy
 import torch
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -305,6 +305,38 @@ def test_ur5e_with_a_robotiq_that_goes_the_other_way(make_rig):
     assert near(arm.positions(), wanted)
     rig.feed_until(lambda: abs(gripper.taken[-1] - 0.2) < 0.006, "the gripper's goal")
     assert not arm.refused + gripper.refused
+
+
+def test_a_cartesian_arm_and_a_base_by_plain_twists(make_rig):
+    pose = [f"position.{axis}" for axis in "xyz"]
+    pose += [f"orientation.{angle}" for angle in ("roll", "pitch", "yaw")]
+    rig = make_rig(
+        "lekiwi",
+        **NO_NAV,
+        output__arm_controller__type="pose_stamped",
+        output__arm_controller__topic="target_pose",
+        output__arm_controller__rename=pose,
+        output__arm_controller__first_step=0.0,
+        output__arm_controller__frame_id="base_link",
+        output__base__type="twist",
+        output__base__topic="cmd_vel",
+        action__units=["m", "m", "m", "deg", "deg", "deg", "m", "m", "deg"],
+        limits__first_step=0.0,
+    )
+    poses, twists = [], []
+    rig.drivers.create_subscription(PoseStamped, "target_pose", poses.append, 10)
+    rig.drivers.create_subscription(Twist, "cmd_vel", twists.append, 10)
+    rig.actions[:] = [0.3, 0.1, 0.2, 0, 0, 90, 0.1, 0, -45]
+    rig.start()
+    half = np.sqrt(0.5)
+    rig.feed_until(lambda: poses and near(poses[-1].pose.orientation.z, half), "the pose")
+    last = poses[-1].pose
+    assert near([last.position.x, last.position.y, last.position.z], [0.3, 0.1, 0.2])
+    assert poses[-1].header.frame_id == "base_link"
+    rig.feed_until(lambda: near(twists[-1].angular.z, radians(-45)), "the turn")
+    assert near(twists[-1].linear.x, 0.1)
+    rig.pause()
+    wait_until(lambda: twists[-1] == Twist(), "the base's stop")
 
 
 def test_a_controller_with_other_joints_is_refused_before_weights_are_loaded(

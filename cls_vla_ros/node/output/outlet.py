@@ -9,7 +9,7 @@ from cls_vla_ros.robot.action.outputs import RELATIVE, STOP, ZERO, hold_of, is_p
 from cls_vla_ros.robot.settings import Settings
 from cls_vla_ros.robot.stamps import NS
 
-ZERO_FOR_S = 0.5  # one zero may be lost, and a base whose watchdog is off would drive on
+ZERO_FOR_NS = NS // 2  # one zero may be lost, and a base whose watchdog is off would drive on
 STOP_WITHIN_S = 0.1
 
 
@@ -81,9 +81,9 @@ class Outlet:
         """
         if self._hold == ZERO:
             if self._is_moving:
-                self._zero_until_ns = now_ns + round(ZERO_FOR_S * NS)
-            # Also where time went back: then it is stopped for longer.
-            if now_ns <= self._zero_until_ns:
+                self._zero_until_ns = now_ns + ZERO_FOR_NS
+            # More than that is left where the time went back.
+            if 0 <= self._zero_until_ns - now_ns <= ZERO_FOR_NS:
                 self._send(np.zeros(len(self._index)), now_ns)
         elif self._hold == STOP:
             here = measured[self._index]

@@ -1,0 +1,93 @@
+"""What an output gets on a hold, and while there is something to command."""
+
+import numpy as np
+import pytest
+
+from cls_vla_ros.node.output.outlet import Outlet
+from cls_vla_ros.robot.parameters.params_file import FileParameters
+
+S = 10**9
+NOWHERE = np.full(2, np.nan)
+
+
+class Sender:
+    def __init__(self) -> None:
+        self.sent = []
+
+    def publish(self, message) -> None:
+        self.sent.append(message)
+
+
+def outlet(sender: Sender, mode: str = "stream", **output) -> Outlet:
+    values = {
+        "policy.path": "somewhere",
+        "cameras": ["front"],
+        "action.names": ["x", "turn"],
+        "action.dt_s": 0.1,
+        "action.outputs": ["base"],
+        "execution.mode": mode,
+        "output.base.names": ["x", "turn"],
+    } | {f"output.base.{name}": value for name, value in output.items()}
+    return Outlet(FileParameters(values).read(), 0, sender)
+
+
+def base(sender: Sender, **more) -> Outlet:
+    return outlet(sender, type="twist", rename=["linear.x", "angular.z"], **more)
+
+
+def test_a_base_gets_zeros_for_half_a_second_and_then_nothing():
+    sender = Sender()
+    made = base(sender)
+    made.hold(None, NOWHERE, S)
+    assert not sender.sent  # it never moved
+    made.command(np.array([1.0, 2.0]), 2 * S)
+    assert (sender.sent[-1].linear.x, sender.sent[-1].angular.z) == (1.0, 2.0)
+    for tick in range(100):
+        made.hold(np.array([1.0, 2.0]), NOWHERE, 3 * S + tick * S // 50)
+    assert len(sender.sent) == 1 + 26  # 0 to 0.5 s, at 50 Hz
+    assert {message.linear.x for message in sender.sent[1:]} == {0.0}
+
+
+def test_a_clock_that_goes_back_does_not_make_zeros_for_an_hour():
+    sender = Sender()
+    made = base(sender)
+    made.command(np.array([1.0, 2.0]), 3600 * S)
+    made.hold(None, NOWHERE, 3600 * S)
+    count = len(sender.sent)
+    made.hold(None, NOWHERE, S)
+    assert len(sender.sent) == count == 2
+
+
+def test_relative_values_are_played_as_velocities():
+    sender = Sender()
+    base(sender, kind="relative").command(np.array([0.02, -0.01]), S)
+    assert sender.sent[-1].linear.x == pytest.approx(0.2)
+    assert sender.sent[-1].angular.z == pytest.approx(-0.1)
+
+
+def test_positions_are_repeated_as_long_as_they_may_be_or_not_at_all():
+    sender = Sender()
+    made = outlet(sender, type="float64_multi_array")
+    made.hold(np.array([1.0, 2.0]), NOWHERE, S)
+    assert list(sender.sent[-1].data) == [1.0, 2.0]
+    made.hold(None, NOWHERE, S)
+    stops = outlet(sender, type="float64_multi_array", hold="stop")
+    stops.command(np.array([1.0, 2.0]), S)
+    stops.hold(np.array([1.0, 2.0]), np.zeros(2), S)
+    assert len(sender.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("hold", "measured", "stops"),
+    [("stop", np.array([0.1, 0.2]), True), ("stop", NOWHERE, False), ("auto", np.zeros(2), False)],
+)
+def test_a_trajectory_is_ended_where_the_joints_are(hold, measured, stops):
+    sender = Sender()
+    made = outlet(sender, "chunk", hold=hold)
+    made.hold(None, measured, S)
+    assert not sender.sent  # nothing to end
+    made.chunk(S, np.ones((5, 2)), 1, np.zeros((4, 2)))
+    assert len(sender.sent[0].points) == 4
+    made.hold(None, measured, 2 * S)
+    made.hold(None, measured, 3 * S)
+    assert [list(m.points[0].positions) for m in sender.sent[1:]] == [[0.1, 0.2]] * stops
