@@ -19,6 +19,7 @@ from std_srvs.srv import Trigger
 
 from cls_vla_ros.msg import SceneChange
 from cls_vla_ros.node.output.stamps import to_time
+from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 from cls_vla_ros.robot.stamps import to_ns
 
 JOINTS = ["shoulder", "elbow", "gripper"]
@@ -250,8 +251,24 @@ def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_
         ({"action__names": ["shoulder", "elbow", "elbow"]}, "action.names names something more"),
         ({"camera__wrist__feature": "observation.images.front"}, "each of the policy's pictures"),
         ({"action__names": ["a", "b"]}, "action has 3 values"),
-        ({"state__units": ["deg"]}, "3 names but 1 units"),
-        ({"state__units": ["deg", "deg", "inch"]}, "'inch'"),
+        ({"state__units": ["deg"]}, "state.units: there are 3 names but 1 units"),
+        ({"state__units": ["deg", "deg", "inch"]}, "state.units: unknown unit 'inch'"),
+        ({"state__units": ["percent"] * 3}, "state.lower and upper: the units ['perc"),
+        ({"action__units": ["deg"]}, "action.units: there are 3 names but 1 units"),
+        (
+            {
+                "action__units": ["unit"] * 3,
+                "action__lower": [0.0] * 3,
+                "action__upper": [0.0] * 3,
+            },
+            "action.lower and upper: the range of 'shoulder'",
+        ),
+        ({"limits__lower": [1.0]}, "limits.lower has 1 values, action.names 3"),
+        ({"limits__lower": [1.0] * 3, "limits__upper": [0.0] * 3}, "limits: the range of 'should"),
+        ({"limits__velocity": [0.0] * 3}, "limits: the velocity limit of 'shoulder' is 0"),
+        ({"limits__first_step": 0.2, "state__joints": ["a", "b", "c"]}, "limits.first_step comp"),
+        ({"policy__engine": "cuda_graph"}, "the engine cuda_graph needs CUDA"),
+        ({"policy__path": "/no/such/folder"}, "the checkpoint /no/such/folder does not exist"),
         ({"policy__device": "cuda:99"}, "cuda:99"),
         ({"rate_hz": -1.0}, "rate_hz must be in"),
         ({"rate_hz": "fast"}, "rate_hz"),
@@ -259,12 +276,17 @@ def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_
         ({"cache__max_age_s": "often"}, "cache.max_age_s"),
         ({"cache__max_reuses": 1.5}, "cache.max_reuses"),
         ({"camera__front__transport": "carrier pigeon"}, "'carrier pigeon'"),
-        ({"camera__front__topic": "not a topic"}, "not a topic"),
+        ({"camera__front__topic": "not a topic"}, "camera.front.topic is 'not a topic'"),
+        ({"state__topic": "joints//left"}, "state.topic is 'joints//left', which cannot be"),
     ],
 )
-def test_a_bad_setting_fails_configure_with_the_reason_and_the_node_lives(
-    make_robot, capfd, override, said
+def test_a_bad_setting_fails_configure_with_the_reason_before_weights_are_loaded(
+    make_robot, capfd, monkeypatch, override, said
 ):
+    def load(*args, **kwargs):
+        raise AssertionError("weights are loaded before all that can be known without is checked")
+
+    monkeypatch.setattr(CLSSmolVLAPolicy, "from_pretrained", load)
     robot = make_robot(**override)
     assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
     assert said in capfd.readouterr().err
