@@ -212,8 +212,9 @@ class PolicyNode(LifecycleNode):
             self._hold(problem)
         elif self._output.take(result):  # first, since an arm waits for it
             self._reporter.good(result)
-        session = self._session
-        message = to_scene_change(result, session.threshold, session.limits.glance_threshold)
+        threshold, limits = self._session.threshold, self._session.limits
+        has_say = limits.allow_untrained or self._server.config.cls_head_trained
+        message = to_scene_change(result, threshold, limits.glance_threshold, has_say=has_say)
         self._connections.scene_change.publish(message)
 
     def _hold(self, reason: str) -> None:

@@ -9,6 +9,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import ParameterType
@@ -19,6 +21,7 @@ from std_srvs.srv import Trigger
 
 from cls_vla_ros.msg import SceneChange
 from cls_vla_ros.node.output.stamps import to_time
+from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 from cls_vla_ros.robot.stamps import to_ns
 
@@ -47,7 +50,8 @@ def until_diagnosed(robot, text: str, **messages) -> str:
 # The main job
 
 
-def test_first_inference_has_no_history_and_the_next_has(robot):
+def test_first_inference_has_no_history_and_the_next_has(make_robot):
+    robot = make_robot(gate__allow_untrained=True, cache__guard_threshold=0.0).start()
     first, second, *_ = infer(robot, 2)
     assert first.evaluated
     assert not first.has_history
@@ -59,9 +63,33 @@ def test_first_inference_has_no_history_and_the_next_has(robot):
     assert -1 <= second.similarity <= 1
     assert second.should_cache == (second.similarity > second.threshold)
     assert second.scene_changed != second.should_cache
-    assert second.reason == SceneChange.REASON_GATE_UNTRAINED
     assert second.total_ms >= second.prefix_ms + second.denoise_ms > 0
     assert 0 <= second.observation_age_ms < 5000
+
+
+def stock_smolvla(checkpoint, directory):
+    """As lerobot saves one, with the tiny checkpoint's VLM, statistics and processors."""
+    shutil.copytree(checkpoint, directory)
+    cameras = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
+    config = random_config(SmolVLAConfig, directory / "vlm", cameras, 3, 3)
+    SmolVLAPolicy(config).save_pretrained(directory)
+    return directory
+
+
+@pytest.mark.parametrize("is_stock", [False, True])
+def test_an_untrained_head_raises_no_alarm(make_robot, checkpoint, tmp_path, is_stock):
+    """A stock SmolVLA gets a new head, whose similarity is noise."""
+    more = {}
+    if is_stock:
+        more["policy__path"] = str(stock_smolvla(checkpoint, tmp_path / "stock"))
+    robot = make_robot(gate__threshold=1.0, **more).start()
+    for message in infer(robot, 5):
+        assert math.isnan(message.similarity)
+        assert not message.scene_changed
+    assert message.has_history
+    assert message.evaluated
+    assert not message.should_cache
+    assert message.reason == SceneChange.REASON_GATE_UNTRAINED
 
 
 def test_each_inference_gives_a_chunk_and_a_trajectory(robot):
