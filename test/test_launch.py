@@ -74,7 +74,7 @@ def test_the_outputs_topics_are_arguments(given):
         if isinstance(entity, DeclareLaunchArgument):
             entity.execute(context)
     context.launch_configurations["joint_trajectory"] = given
-    _, node, _ = module.start_node(context)
+    node, _ = module.start_node(context)
     node._perform_substitutions(context)
     expected = [("joint_trajectory", given)] if given else []
     assert (node.expanded_remapping_rules or []) == expected
