@@ -4,17 +4,19 @@ Without arguments it runs the demo's policy with the demo's topics, so that a fi
 always works.
 """
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
-from launch.conditions import IfCondition
-from launch.events import matches_action
+from launch import Action, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-from lifecycle_msgs.msg import Transition
 
 PACKAGE = "cls_vla_ros"
 ARGUMENTS = (
@@ -39,7 +41,12 @@ ARGUMENTS = (
         "short form. Default: joint_command",
     ),
     ("namespace", "", "namespace of the node and of its topics, for several robots"),
-    ("autostart", "true", "true: configure and activate the node; false: leave that to you"),
+    (
+        "autostart",
+        "true",
+        "true: the node configures and activates itself, and the launch ends where it cannot; "
+        "false: leave that to you",
+    ),
     (
         "use_sim_time",
         "",
@@ -60,7 +67,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start_node(context) -> list:
-    """The node, and on autostart its way to active.
+    """The node, and the end of the launch.
 
     A function, because an argument that is not given must not override the params file.
     """
@@ -73,6 +80,7 @@ def start_node(context) -> list:
             LaunchConfiguration("use_sim_time"), value_type=bool
         )
     topics = {topic: LaunchConfiguration(topic).perform(context) for topic in TOPICS}
+    overrides["autostart"] = ParameterValue(LaunchConfiguration("autostart"), value_type=bool)
     node = LifecycleNode(
         package=PACKAGE,
         executable="policy_node",
@@ -86,21 +94,19 @@ def start_node(context) -> list:
         output="screen",
         emulate_tty=True,
     )
-    autostart = IfCondition(LaunchConfiguration("autostart"))
-    activate = RegisterEventHandler(
-        OnStateTransition(
-            target_lifecycle_node=node,
-            start_state="configuring",
-            goal_state="inactive",
-            entities=[transition(node, Transition.TRANSITION_ACTIVATE)],
-        ),
-        condition=autostart,
-    )
-    # The handler comes first: a node that is configured quickly must not pass it unheard.
-    configure = transition(node, Transition.TRANSITION_CONFIGURE, condition=autostart)
-    return [activate, node, configure]
+    return [node, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=end))]
 
 
-def transition(node: LifecycleNode, transition_id: int, **kwargs) -> EmitEvent:
-    event = ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition_id)
-    return EmitEvent(event=event, **kwargs)
+def end(event, context) -> Action | None:
+    """The launch ends with the node, where it was not the other way round."""
+    if context.is_shutdown:
+        return None
+    if event.returncode <= 0:  # 0, or a signal's
+        return Shutdown(reason="the policy node has ended")
+    # Not at once: what the node said last, the reason, is still on its way.
+    return TimerAction(period=0.5, actions=[OpaqueFunction(function=fail)])
+
+
+def fail(context) -> None:
+    """Raise: `ros2 launch` has another exit code than 0 only where something does."""
+    raise RuntimeError("the policy node could not start; above is what it said of it")

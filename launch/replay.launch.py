@@ -50,16 +50,7 @@ def generate_launch_description() -> LaunchDescription:
             handle_once=True,
         )
     )
-    end_when_it_fails = RegisterEventHandler(
-        EventHandler(
-            matcher=lambda event: (
-                isinstance(event, StateTransition)
-                and (event.start_state, event.goal_state) == ("configuring", "unconfigured")
-            ),
-            entities=[Shutdown(reason="the node could not be configured")],
-        )
-    )
-    return LaunchDescription([*arguments, play_when_active, end_when_it_fails, policy])
+    return LaunchDescription([*arguments, play_when_active, policy])
 
 
 def start_player(context) -> list[Node]:

@@ -161,7 +161,7 @@ def test_a_recording_through_the_node(node_process, tmp_path):
         assert np.isnan(first.similarity)
         assert first.should_cache
         assert len(others) >= 2
-        assert all(m.has_history and -1 <= m.similarity <= 1 for m in others)
+        assert all(m.has_history and np.isnan(m.similarity) for m in others)  # an untrained head
     frames = {START_NS + f * FRAME_NS + 2 for f in range(FRAMES)}
     assert all(to_ns(m.header.stamp) in frames for m in scene_changes)
     assert [c.inference_id for c in chunks] == [m.inference_id for m in scene_changes]

@@ -1,6 +1,8 @@
 """The launch files, with the real launch; skipped where there is none."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,7 +59,7 @@ def test_an_argument_overrides_the_params_file_only_when_given(given, overridden
         if isinstance(entity, DeclareLaunchArgument):
             entity.execute(context)
     context.launch_configurations["task"] = given
-    _, node, _ = module.start_node(context)
+    node, _ = module.start_node(context)
     node._perform_substitutions(context)
     files = [path for path, is_file in node._Node__expanded_parameter_arguments if is_file]
     text = "".join(Path(path).read_text() for path in files[1:])
@@ -72,7 +74,7 @@ def test_the_outputs_topics_are_arguments(given):
         if isinstance(entity, DeclareLaunchArgument):
             entity.execute(context)
     context.launch_configurations["joint_trajectory"] = given
-    _, node, _ = module.start_node(context)
+    node, _ = module.start_node(context)
     node._perform_substitutions(context)
     expected = [("joint_trajectory", given)] if given else []
     assert (node.expanded_remapping_rules or []) == expected
@@ -82,3 +84,28 @@ def test_replay_includes_policy_with_the_recordings_time():
     _, launch = description("replay.launch.py")
     (include,) = [e for e in launch.entities if isinstance(e, IncludeLaunchDescription)]
     assert dict(include.launch_arguments) == {"use_sim_time": "true"}
+
+
+RUN = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+wrong = {"policy_path": "/no/such/folder", "namespace": "launch_wrong"}
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service = LaunchService()
+include = IncludeLaunchDescription(source, launch_arguments=wrong.items())
+service.include_launch_description(LaunchDescription([include]))
+sys.exit(service.run())
+"""
+
+
+@pytest.mark.parametrize("name", ["policy.launch.py", "replay.launch.py"])
+def test_a_wrong_path_ends_the_launch_with_the_reason_and_1(name):
+    command = [sys.executable, "-c", RUN, str(ROOT / "launch" / name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert "the checkpoint /no/such/folder does not exist" in said
+    assert "Traceback" not in said

@@ -117,7 +117,11 @@ def problems_of(recorded: Recorded) -> list[str]:
         if first.has_history or not math.isnan(first.similarity):
             problems.append(f"the first inference of episode {episode} had a history")
         others = [m for m in others if m.evaluated]  # there is none on a reused prefix
-        if not others or not all(m.has_history and -1 <= m.similarity <= 1 for m in others):
+        # An untrained head's is noise, and not published.
+        have = [
+            m.has_history and (not recorded.trained or -1 <= m.similarity <= 1) for m in others
+        ]
+        if not others or not all(have):
             problems.append(
                 f"the full inferences after the first of episode {episode} have no similarity"
             )

@@ -1,6 +1,6 @@
 """The policy's inference, made fast: static shapes, fused kernels, CUDA graphs. No ROS."""
 
-from cls_vla_ros.engine.choose import DTYPES, ENGINES, make_engine
+from cls_vla_ros.engine.choose import DTYPES, ENGINES, check_engine, make_engine
 from cls_vla_ros.engine.engine import Engine
 from cls_vla_ros.engine.failures import DeviceFailedError
 from cls_vla_ros.engine.guidance import Guide
@@ -15,5 +15,6 @@ __all__ = [
     "Engine",
     "Guide",
     "Sample",
+    "check_engine",
     "make_engine",
 ]

@@ -46,17 +46,26 @@ def make_engine(
             raise ValueError(f"unknown {value!r}: expected one of {allowed}")
     device = torch.device(policy.config.device)
     is_cuda = device.type == "cuda"
-    if engine == "cuda_graph" and not is_cuda:
-        raise ValueError(
-            f"the engine cuda_graph needs CUDA, and the policy is on {device}: use the engine "
-            "'auto' or 'eager', or the device 'cuda'"
-        )
+    check_engine(engine, device)
     if dtype == "auto":
         dtype = "bfloat16" if is_cuda and torch.cuda.is_bf16_supported() else "float32"
     kind = Engine if engine == "eager" or not is_cuda else CudaGraphEngine
     torch_dtype = getattr(torch, dtype)
     ops = _choose_ops(kernels, read_sizes(policy), device, torch_dtype)
     return kind(policy, device, torch_dtype, ops, max_tokens)
+
+
+def check_engine(engine: str, device: str | torch.device) -> None:
+    """Can there be such an engine on the device? Asked before weights are loaded, too.
+
+    Raises:
+        ValueError: there cannot.
+    """
+    if engine == "cuda_graph" and torch.device(device).type != "cuda":
+        raise ValueError(
+            f"the engine cuda_graph needs CUDA, and the policy is on {device}: use the engine "
+            "'auto' or 'eager', or the device 'cuda'"
+        )
 
 
 def _choose_ops(kernels: str, sizes: Sizes, device: torch.device, dtype: torch.dtype) -> TorchOps:

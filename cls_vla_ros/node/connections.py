@@ -171,6 +171,26 @@ class Connections:
         self._close.append(partial(node.destroy_subscription, subscription))
 
 
+def check_names(node: LifecycleNode, settings: Settings) -> None:
+    """Can the topics of the parameters be names?
+
+    Raises:
+        ValueError: one cannot, with its parameter.
+    """
+    names = {f"camera.{camera.name}.topic": camera.topic for camera in settings.cameras}
+    for source in settings.state.sources:
+        names[f"source.{source.name}.topic" if source.name else "state.topic"] = source.topic
+    for output in settings.action.outputs:
+        if output.name:  # the short form's are ours
+            names[f"output.{output.name}.topic"] = output.topic
+    for parameter, topic in names.items():
+        try:
+            node.resolve_topic_name(topic)
+        except RuntimeError as error:  # rclpy's RCLError, with a file and line of rcl's behind it
+            text = str(error).removeprefix("failed to resolve name: ").partition(", at ")[0]
+            raise ValueError(f"{parameter} is {topic!r}, which cannot be: {text}") from None
+
+
 def qos_of(source: CameraSettings | SourceSettings) -> QoSProfile:
     """The subscription's quality of service, as the parameters have it."""
     return QoSProfile(

@@ -11,7 +11,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from cls_vla_ros.engine import DeviceFailedError
 from cls_vla_ros.inference import PolicyServer, Session, Statistics
-from cls_vla_ros.node.connections import Connections, Diagnostics, Handlers
+from cls_vla_ros.node.connections import Connections, Diagnostics, Handlers, check_names
 from cls_vla_ros.node.graph import Graph, sources_of
 from cls_vla_ros.node.health.diagnostics import of_policy, of_session
 from cls_vla_ros.node.health.reporter import Reporter
@@ -130,12 +130,14 @@ class PolicyNode(LifecycleNode):
         self._settings = settings
         check_types(settings)
         check_settings(settings)
+        check_names(self, settings)
         check_controllers(self, settings, self.get_logger().info)
-        self._server = load_server(settings, self._episode, self.get_logger().info)
+        # Loading takes a while: what can be wrong without weights is found before it.
         self._buffer = ObservationBuffer(
             settings.cameras, settings.state, self._declared.observation_limits()
         )
         self._output = ActionOutput(settings, self._reporter, self._now_ns, self._buffer)
+        self._server = load_server(settings, self._episode, self.get_logger().info)
         self._loop = InferenceLoop(
             self._server,
             self._buffer,
@@ -210,8 +212,9 @@ class PolicyNode(LifecycleNode):
             self._hold(problem)
         elif self._output.take(result):  # first, since an arm waits for it
             self._reporter.good(result)
-        session = self._session
-        message = to_scene_change(result, session.threshold, session.limits.glance_threshold)
+        threshold, limits = self._session.threshold, self._session.limits
+        has_say = limits.allow_untrained or self._server.config.cls_head_trained
+        message = to_scene_change(result, threshold, limits.glance_threshold, has_say=has_say)
         self._connections.scene_change.publish(message)
 
     def _hold(self, reason: str) -> None:

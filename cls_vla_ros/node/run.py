@@ -1,41 +1,22 @@
-"""The process around the node, and an end that is always orderly."""
+"""`ros2 run cls_vla_ros policy_node`: says something, and hears Ctrl-C, from the first moment.
 
-import gc
+torch and lerobot take seconds to import, tens of them on a small computer: they are imported once
+that has been said.
+"""
+
+import os
+import signal
 import sys
-
-import rclpy
-from rclpy.executors import ExternalShutdownException
-
-from cls_vla_ros.node.health.reporter import describe
-from cls_vla_ros.node.health.ros_logging import forward_logging
-from cls_vla_ros.node.policy_node import PolicyNode
-from cls_vla_ros.node.signals import ignore_further_signals
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM, and exit 0 then."""
-    # Inference and executor are two Python threads, and with Python's own 5 ms one waits that long
-    # for the other at each of an inference's thousands of small steps.
-    sys.setswitchinterval(0.0005)
-    # Half a million objects of torch and transformers stay to the end: without looking at them a
-    # collection takes some milliseconds, with them a third of a second in the middle of a motion.
-    gc.freeze()
-    rclpy.init(args=args)
-    node = PolicyNode()
-    forward_logging(node.get_logger())
-    _spin(node)
-    ignore_further_signals()
-    node.destroy_node()
-    rclpy.try_shutdown()
+    # Not as an exception: it would come up somewhere inside an import, which may well catch it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
+    print("policy_node: importing torch and lerobot, which takes some seconds", flush=True)
+    from cls_vla_ros.node.spin import run
 
-
-def _spin(node: PolicyNode) -> None:
-    """Spin until the end; what no callback foresaw is logged, and spinning goes on."""
-    while rclpy.ok():
-        try:
-            rclpy.spin(node)
-        except (KeyboardInterrupt, ExternalShutdownException):
-            return
-        except Exception as error:
-            if rclpy.ok():  # a publisher that the end of the process overtook is no fault
-                node.get_logger().error(describe("a callback", error))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.exit(run(args))

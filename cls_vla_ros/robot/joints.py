@@ -63,29 +63,30 @@ class UnitMap:
             sign: -1 for a joint that turns the other way, else 1; empty for 1.
 
         Raises:
-            ValueError: lists of unequal length, an unknown unit, a range that is missing or
-                empty, an offset that is not finite, or a sign that is none.
+            ValueError: beginning with the parameter's name: lists of unequal length, an unknown
+                unit, a range that is missing or empty, an offset that is not finite, or a sign
+                that is none.
         """
         if len(units) != len(names):
             raise ValueError(
-                f"there are {len(names)} names but {len(units)} units: give each name its unit"
+                f"units: there are {len(names)} names but {len(units)} units: give each name "
+                "its unit"
             )
         for unit in units:
             if unit not in UNITS:
                 raise ValueError(
-                    f"unknown unit {unit!r}: expected one of {', '.join(map(repr, UNITS))}"
+                    f"units: unknown unit {unit!r}: expected one of {', '.join(map(repr, UNITS))}"
                 )
         if any(unit in RANGES for unit in units) and not len(lower) == len(upper) == len(names):
             raise ValueError(
-                f"the units {sorted(RANGES)} need the range of each joint: lower and upper must "
-                f"have {len(names)} "
-                f"values each, got {len(lower)} and {len(upper)}"
+                f"lower and upper: the units {sorted(RANGES)} need the range of each joint, "
+                f"{len(names)} values each, got {len(lower)} and {len(upper)}"
             )
         more, signs = _for_each("offset", offset, names, 0.0), _for_each("sign", sign, names, 1.0)
         if not np.isfinite(more).all():
-            raise ValueError(f"each offset must be finite, got {list(offset)}")
+            raise ValueError(f"offset: each must be finite, got {list(offset)}")
         if not np.isin(signs, (-1.0, 1.0)).all():
-            raise ValueError(f"each sign must be 1.0 or -1.0, got {list(sign)}")
+            raise ValueError(f"sign: each must be 1.0 or -1.0, got {list(sign)}")
         scale, offset = np.ones(len(names)), np.zeros(len(names))
         for i, unit in enumerate(units):
             if unit in SCALES:
@@ -93,14 +94,14 @@ class UnitMap:
                 continue
             if signs[i] < 0:
                 raise ValueError(
-                    f"{names[i]!r} has the unit {unit!r} and the sign -1: swap its lower and "
-                    "upper instead"
+                    f"sign: {names[i]!r} has the unit {unit!r} and the sign -1: swap its lower "
+                    "and upper instead"
                 )
             is_finite = math.isfinite(lower[i]) and math.isfinite(upper[i])
             if not is_finite or lower[i] == upper[i]:
                 raise ValueError(
-                    f"the range of {names[i]!r} is empty or endless: lower {lower[i]}, "
-                    f"upper {upper[i]}"
+                    f"lower and upper: the range of {names[i]!r} is empty or endless: "
+                    f"lower {lower[i]}, upper {upper[i]}"
                 )
             at_lower, at_upper = RANGES[unit]
             scale[i] = (at_upper - at_lower) / (upper[i] - lower[i])

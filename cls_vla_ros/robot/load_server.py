@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from cls_vla_ros.engine import check_engine
 from cls_vla_ros.inference import PolicyServer, load_policy
 from cls_vla_ros.inference.observation import picture_names
 from cls_vla_ros.robot.demo_policy import resolve_policy_path
@@ -22,8 +23,9 @@ def load_server(settings: Settings, episode: int, say: Callable[[str], None]) ->
     """
     path = resolve_policy_path(settings.policy_path)
     say(f"loading the policy {path}")
-    policy, preprocessor, postprocessor = load_policy(path, settings.device)
-    check_against_policy(settings, policy.config)
+    policy, preprocessor, postprocessor = load_policy(
+        path, settings.device, check=lambda config: check_against_policy(settings, config)
+    )
     policy.config.num_steps = settings.num_steps or policy.config.num_steps
     server = PolicyServer(
         policy,
@@ -44,12 +46,14 @@ def check_against_policy(settings: Settings, policy_config) -> None:
 
     Args:
         settings: from the parameters.
-        policy_config: the loaded policy's CLSSmolVLAConfig.
+        policy_config: the policy's CLSSmolVLAConfig.
 
     Raises:
         ValueError: a picture that the policy takes has no camera, or the reverse, or the sizes of
-            state or action differ. The text has the names of both sides.
+            state or action differ, or there is no such engine on its device. The text has the
+            names of both sides.
     """
+    check_engine(settings.engine, policy_config.device)
     pictures = picture_names(policy_config)
     mapped = sorted(camera.feature for camera in settings.cameras)
     if mapped != pictures:

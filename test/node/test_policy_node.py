@@ -9,6 +9,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import ParameterType
@@ -19,6 +21,8 @@ from std_srvs.srv import Trigger
 
 from cls_vla_ros.msg import SceneChange
 from cls_vla_ros.node.output.stamps import to_time
+from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config
+from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 from cls_vla_ros.robot.stamps import to_ns
 
 JOINTS = ["shoulder", "elbow", "gripper"]
@@ -46,7 +50,8 @@ def until_diagnosed(robot, text: str, **messages) -> str:
 # The main job
 
 
-def test_first_inference_has_no_history_and_the_next_has(robot):
+def test_first_inference_has_no_history_and_the_next_has(make_robot):
+    robot = make_robot(gate__allow_untrained=True, cache__guard_threshold=0.0).start()
     first, second, *_ = infer(robot, 2)
     assert first.evaluated
     assert not first.has_history
@@ -58,9 +63,33 @@ def test_first_inference_has_no_history_and_the_next_has(robot):
     assert -1 <= second.similarity <= 1
     assert second.should_cache == (second.similarity > second.threshold)
     assert second.scene_changed != second.should_cache
-    assert second.reason == SceneChange.REASON_GATE_UNTRAINED
     assert second.total_ms >= second.prefix_ms + second.denoise_ms > 0
     assert 0 <= second.observation_age_ms < 5000
+
+
+def stock_smolvla(checkpoint, directory):
+    """As lerobot saves one, with the tiny checkpoint's VLM, statistics and processors."""
+    shutil.copytree(checkpoint, directory)
+    cameras = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
+    config = random_config(SmolVLAConfig, directory / "vlm", cameras, 3, 3)
+    SmolVLAPolicy(config).save_pretrained(directory)
+    return directory
+
+
+@pytest.mark.parametrize("is_stock", [False, True])
+def test_an_untrained_head_raises_no_alarm(make_robot, checkpoint, tmp_path, is_stock):
+    """A stock SmolVLA gets a new head, whose similarity is noise."""
+    more = {}
+    if is_stock:
+        more["policy__path"] = str(stock_smolvla(checkpoint, tmp_path / "stock"))
+    robot = make_robot(gate__threshold=1.0, **more).start()
+    for message in infer(robot, 5):
+        assert math.isnan(message.similarity)
+        assert not message.scene_changed
+    assert message.has_history
+    assert message.evaluated
+    assert not message.should_cache
+    assert message.reason == SceneChange.REASON_GATE_UNTRAINED
 
 
 def test_each_inference_gives_a_chunk_and_a_trajectory(robot):
@@ -250,8 +279,24 @@ def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_
         ({"action__names": ["shoulder", "elbow", "elbow"]}, "action.names names something more"),
         ({"camera__wrist__feature": "observation.images.front"}, "each of the policy's pictures"),
         ({"action__names": ["a", "b"]}, "action has 3 values"),
-        ({"state__units": ["deg"]}, "3 names but 1 units"),
-        ({"state__units": ["deg", "deg", "inch"]}, "'inch'"),
+        ({"state__units": ["deg"]}, "state.units: there are 3 names but 1 units"),
+        ({"state__units": ["deg", "deg", "inch"]}, "state.units: unknown unit 'inch'"),
+        ({"state__units": ["percent"] * 3}, "state.lower and upper: the units ['perc"),
+        ({"action__units": ["deg"]}, "action.units: there are 3 names but 1 units"),
+        (
+            {
+                "action__units": ["unit"] * 3,
+                "action__lower": [0.0] * 3,
+                "action__upper": [0.0] * 3,
+            },
+            "action.lower and upper: the range of 'shoulder'",
+        ),
+        ({"limits__lower": [1.0]}, "limits.lower has 1 values, action.names 3"),
+        ({"limits__lower": [1.0] * 3, "limits__upper": [0.0] * 3}, "limits: the range of 'should"),
+        ({"limits__velocity": [0.0] * 3}, "limits: the velocity limit of 'shoulder' is 0"),
+        ({"limits__first_step": 0.2, "state__joints": ["a", "b", "c"]}, "limits.first_step comp"),
+        ({"policy__engine": "cuda_graph"}, "the engine cuda_graph needs CUDA"),
+        ({"policy__path": "/no/such/folder"}, "the checkpoint /no/such/folder does not exist"),
         ({"policy__device": "cuda:99"}, "cuda:99"),
         ({"rate_hz": -1.0}, "rate_hz must be in"),
         ({"rate_hz": "fast"}, "rate_hz"),
@@ -259,12 +304,17 @@ def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_
         ({"cache__max_age_s": "often"}, "cache.max_age_s"),
         ({"cache__max_reuses": 1.5}, "cache.max_reuses"),
         ({"camera__front__transport": "carrier pigeon"}, "'carrier pigeon'"),
-        ({"camera__front__topic": "not a topic"}, "not a topic"),
+        ({"camera__front__topic": "not a topic"}, "camera.front.topic is 'not a topic'"),
+        ({"state__topic": "joints//left"}, "state.topic is 'joints//left', which cannot be"),
     ],
 )
-def test_a_bad_setting_fails_configure_with_the_reason_and_the_node_lives(
-    make_robot, capfd, override, said
+def test_a_bad_setting_fails_configure_with_the_reason_before_weights_are_loaded(
+    make_robot, capfd, monkeypatch, override, said
 ):
+    def load(*args, **kwargs):
+        raise AssertionError("weights are loaded before all that can be known without is checked")
+
+    monkeypatch.setattr(CLSSmolVLAPolicy, "from_pretrained", load)
     robot = make_robot(**override)
     assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
     assert said in capfd.readouterr().err

@@ -84,7 +84,7 @@ def test_there_and_back_is_the_same(units, value, lower, width):
     [
         (["rad"], [], [], "2 names but 1 units"),
         (["rad", "inch"], [], [], "'inch'"),
-        (["rad", "percent"], [], [], "lower and upper must have 2"),
+        (["rad", "percent"], [], [], "^lower and upper: .* 2 values each"),
         (["rad", "percent"], [0, 1.0], [0, 1.0], "range of 'b' is empty"),
         (["rad", "percent"], [0, -math.inf], [0, math.inf], "range of 'b' is empty or endless"),
     ],

@@ -1,5 +1,7 @@
 """What goes wrong is said twice: at once in the log, and every second on /diagnostics."""
 
+import math
+import re
 import time
 import traceback
 
@@ -9,6 +11,7 @@ from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.robot.inference_loop import Result
 from cls_vla_ros.robot.settings import Settings
 
+NUMBER = re.compile(r"(?<![\w.])\d[\d.]*")
 COMPLAINT_PERIOD_S = 2.0
 SAME_COMPLAINT_PERIOD_S = 30.0
 
@@ -24,7 +27,7 @@ class Reporter:
         """
         self._logger = logger
         self.health = Health()
-        self._complaints: dict[str, tuple[float, str]] = {}  # last logged of each source, and when
+        self._logged: dict[str, float] = {}  # when each source was last, and each of its texts
 
     def configured(self, settings: Settings, config: CLSSmolVLAConfig, took_s: float) -> None:
         """The policy is loaded, and the topics are connected."""
@@ -113,12 +116,16 @@ class Reporter:
         self._logger.error(f"giving up the policy: {error}")
 
     def _complain(self, source: str, text: str) -> None:
-        """Log, but not at camera rate: the same words from one source only every 30 seconds."""
-        now = time.monotonic()
-        logged_at, logged = self._complaints.get(source, (-SAME_COMPLAINT_PERIOD_S, ""))
-        if now - logged_at < (SAME_COMPLAINT_PERIOD_S if text == logged else COMPLAINT_PERIOD_S):
+        """Log, but not at camera rate: the same from one source only every 30 seconds.
+
+        It is the same with other numbers too, and where another text came between.
+        """
+        now, same = time.monotonic(), f"{source}: {NUMBER.sub('…', text)}"
+        logged = {k: at for k, at in self._logged.items() if now - at < SAME_COMPLAINT_PERIOD_S}
+        self._logged = logged
+        if now - logged.get(source, -math.inf) < COMPLAINT_PERIOD_S or same in logged:
             return
-        self._complaints[source] = now, text
+        logged[source] = logged[same] = now
         self._logger.warning(text)
 
 

@@ -58,7 +58,10 @@ class ActionOutput:
         self._table = ValueTable.of(settings)
         self._given = _given_limits(settings)
         units = [ros_unit(unit) for unit in action.units]
-        self._limits: JointLimits | None = JointLimits.of(action.names, units, **self._given)
+        try:
+            self._limits: JointLimits | None = JointLimits.of(action.names, units, **self._given)
+        except ValueError as error:
+            raise ValueError(f"limits: {error}") from None
         if settings.limits.from_robot_description:
             self._limits = None  # until it has come
         self._commanded: tuple[np.ndarray, int] | None = None  # (A,) and when

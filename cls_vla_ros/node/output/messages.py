@@ -17,13 +17,17 @@ from cls_vla_ros.robot.joints import ros_unit
 from cls_vla_ros.robot.settings import ActionSettings, OutputSettings
 
 
-def to_scene_change(result: Result, threshold: float, glance_threshold: float) -> SceneChange:
+def to_scene_change(
+    result: Result, threshold: float, glance_threshold: float, *, has_say: bool
+) -> SceneChange:
     """What the gate saw.
 
     Args:
         result: of one inference.
         threshold: the present one, published where the gate did not run.
         glance_threshold: that of the glance.
+        has_say: whether the similarity means anything: that of an untrained head is noise, and
+            would be an alarm at every second frame.
     """
     inference = result.inference
     decision = inference.decision
@@ -33,10 +37,12 @@ def to_scene_change(result: Result, threshold: float, glance_threshold: float) -
     message.episode = inference.episode
     message.evaluated = decision is not None and not inference.prefix_reused
     message.has_history = decision is not None and decision.has_history
-    message.similarity = decision.similarity if decision else math.nan
+    message.similarity = decision.similarity if decision and has_say else math.nan
     message.threshold = decision.threshold if decision else threshold
     message.should_cache = decision is not None and decision.should_cache
-    message.scene_changed = message.evaluated and decision.scene_changed
+    if message.has_history and not has_say:
+        message.should_cache = False
+    message.scene_changed = message.evaluated and has_say and decision.scene_changed
     message.prefix_reused = inference.prefix_reused
     message.reason = int(inference.reason)
     message.cache_length = inference.cache_length

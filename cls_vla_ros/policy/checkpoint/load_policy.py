@@ -1,5 +1,6 @@
 """Load a checkpoint with its processors, through lerobot, onto a device that is really there."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,13 +18,17 @@ DEVICE_STEP = "device_processor"
 
 
 def load_policy(
-    path: str | Path, device: str = "auto"
+    path: str | Path,
+    device: str = "auto",
+    check: Callable[[CLSSmolVLAConfig], None] = lambda config: None,
 ) -> tuple[CLSSmolVLAPolicy, PolicyProcessorPipeline, PolicyProcessorPipeline]:
     """Load a `cls_smolvla` or a stock `smolvla` checkpoint.
 
     Args:
         path: a directory as lerobot writes it, or a hub id.
         device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:N".
+        check: called with the configuration before the weights are read, which takes a while; what
+            it raises is raised.
 
     Returns:
         The policy in evaluation mode, its preprocessor and its postprocessor.
@@ -35,14 +40,17 @@ def load_policy(
     torch_device = choose_device(device)
     path = Path(path).expanduser() if Path(path).expanduser().exists() else path
     check_exists(path)
-    config = None
     try:
         config = load_config(path)
-        config.device = torch_device
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise FileNotFoundError(_why_not(path, None, error)) from error
+    config.device = torch_device
+    check(config)
+    check_processors(path)
+    try:
         policy = CLSSmolVLAPolicy.from_pretrained(path, config=config)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise FileNotFoundError(_why_not(path, config, error)) from error
-    check_processors(path)
     preprocessor, postprocessor = make_pre_post_processors(
         policy.config,
         pretrained_path=str(path),

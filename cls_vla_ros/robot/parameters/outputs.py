@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from cls_vla_ros.robot.action import outputs
+from cls_vla_ros.robot.parameters.sources import check_units
 from cls_vla_ros.robot.parameters.spec import Value
 from cls_vla_ros.robot.settings import ActionSettings, OutputSettings
 
@@ -26,7 +27,7 @@ def read_action(get: Callable[[str], Value]) -> ActionSettings:
         get: a parameter's value, by name.
 
     Raises:
-        ValueError: both forms are used at once.
+        ValueError: both forms are used at once, or units or ranges that cannot be.
     """
     names, listed = get("action.names"), get("action.outputs")
     if listed and get("action.kind") == JOINT_POSITIONS:
@@ -35,7 +36,7 @@ def read_action(get: Callable[[str], Value]) -> ActionSettings:
             "output has its output.<name>.type and kind"
         )
     made = tuple(_output(name, get) for name in listed) if listed else _short_form(get)
-    return ActionSettings(
+    action = ActionSettings(
         kind=get("action.kind"),
         names=names,
         units=get("action.units") or [""] * len(names),
@@ -47,6 +48,8 @@ def read_action(get: Callable[[str], Value]) -> ActionSettings:
         outputs=made,
         ignored=get("action.ignored"),
     )
+    check_units("action", action)
+    return action
 
 
 def _short_form(get: Callable[[str], Value]) -> tuple[OutputSettings, ...]:

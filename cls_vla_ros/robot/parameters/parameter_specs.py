@@ -53,6 +53,12 @@ PRESETS = ", ".join(f"{name} ({value:g})" for name, value in THRESHOLD_PRESETS.i
 
 SPECS = (
     Spec(
+        "autostart",
+        False,
+        "whether the node configures and activates itself when it starts; if it cannot, the "
+        "process says why and ends with 1",
+    ),
+    Spec(
         "policy.path",
         "",
         "checkpoint: a directory, a hub id, or 'demo' for the package's own",

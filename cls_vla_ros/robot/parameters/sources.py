@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from cls_vla_ros.robot.joints import UnitMap
 from cls_vla_ros.robot.observation.state_fields import check_sources
 from cls_vla_ros.robot.parameters.spec import Value
-from cls_vla_ros.robot.settings import SourceSettings, StateSettings
+from cls_vla_ros.robot.settings import ActionSettings, SourceSettings, StateSettings
 
 SHORT_FORM = ("units", "lower", "upper", "offset", "sign")
 
@@ -41,7 +42,21 @@ def read_state(get: Callable[[str], Value]) -> StateSettings:
     )
     if sources:
         check_sources(state)
+    else:
+        check_units("state", state.sources[0])
     return state
+
+
+def check_units(group: str, settings: SourceSettings | ActionSettings) -> None:
+    """Can values of these units and ranges be converted?
+
+    Raises:
+        ValueError: they cannot, with the parameter's name: <group>.units and so on.
+    """
+    try:
+        UnitMap.of_settings(settings)
+    except ValueError as error:
+        raise ValueError(f"{group}.{error}") from None
 
 
 def _source(name: str, get: Callable[[str], Value]) -> SourceSettings:

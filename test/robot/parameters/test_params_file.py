@@ -219,7 +219,7 @@ def test_the_short_form_is_the_same_table(tmp_path):
         ("state.units: [deg]", "state.units is of the short form"),
         ("source.arm.topic: x", r"`state.sources` names \['left', 'base'\], and not 'arm'"),
         ("source.left.tipic: x", "nearest one is source.left.topic"),
-        ("source.left.units: [deg]", "source.left: there are 2 names but 1 units"),
+        ("source.left.units: [deg]", "source.left: units: there are 2 names but 1 units"),
     ],
 )
 def test_a_source_with_a_mistake_is_refused_by_name(tmp_path, line, said):
