@@ -45,7 +45,7 @@ def test_the_next_run_goes_on(tmp_path):
     assert asked[-1] == "--batch_size=4"
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (3, 2), (64, 4)])
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (3, 2), (64, 14)])
 def test_the_cores_are_shared_out(tmp_path, monkeypatch, cores, workers):
     monkeypatch.setattr(os, "sched_getaffinity", lambda of: set(range(cores)))
     assert f"--num_workers={workers}" in command(tmp_path)

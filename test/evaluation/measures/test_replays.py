@@ -1,6 +1,6 @@
 """Replays, and what is measured of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
@@ -99,22 +99,15 @@ class Script:
                 letter, Reason.MAX_REUSES
             )
             age_s = 0.1 if letter == "r" else 0.0
+            numbers = dict.fromkeys((field.name for field in fields(Inference)), 0.0)
             inference = Inference(
-                0,
-                np.zeros((1, 1)),
-                decision,
-                None,
-                reason,
-                0,
-                age_s,
-                0.0,
-                0,
-                0.0,
-                0.0,
-                0.0,
-                0.0,
-                0.0,
-                0.0,
+                **numbers
+                | {
+                    "actions": np.zeros((1, 1)),
+                    "decision": decision,
+                    "reason": reason,
+                    "cache_age_s": age_s,
+                }
             )
             made.append(Step(n / 10, inference))
         return made
