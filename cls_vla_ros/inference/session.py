@@ -195,7 +195,7 @@ class Session:
             return Reason.MOTION
         pictures = seen.pictures.items() if limits.guard_frozen else ()
         frozen = {name for name, p in pictures if is_frozen(p, self._previous.get(name))}
-        has_glanced = not math.isnan(self._glanced)
+        has_glanced = not math.isnan(self._glanced) and limits.glance_threshold < 1
         guard = math.inf if has_glanced else limits.guard_threshold
         reason = look(seen.thumbnails, entry.thumbnails, guard, frozen)
         if reason is Reason.REUSED and self._glanced > limits.glance_threshold:

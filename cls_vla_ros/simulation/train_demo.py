@@ -18,9 +18,9 @@ from cls_vla_ros.policy.checkpoint.files import VLM_FOLDER
 from cls_vla_ros.policy.checkpoint.random_checkpoint import DEMO, write_vlm
 
 PLUGIN = "cls_vla_ros.policy"
-STEPS, BATCH_SIZE, LEARNING_RATE = 8000, 64, 1e-3
+STEPS, BATCH_SIZE, LEARNING_RATE = 4000, 128, 1e-3
 STALE_PREFIX_SHARE = NUISANCE_SHARE = 0.5
-PAIR_STEPS = 16  # 0.6 s: as old as a reused prefix may become
+PAIR_STEPS = 24  # 0.9 s: as old as a reused prefix may become
 GLANCE_WIDTH = 24
 TIME_SHIFT = 3.0  # for few steps of denoising
 CHUNK_SIZE = 12  # 0.45 s at the recordings' 27 frames per second

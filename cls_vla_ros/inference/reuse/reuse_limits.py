@@ -18,7 +18,7 @@ class ReuseLimits:
         max_motion: how far the robot may have moved since, see `motion_of`; infinity: as far as it
             likes.
         glance_threshold: score in [0, 1] above which the glance refuses, where a policy has one;
-            it looks in the frame guard's place.
+            it looks in the frame guard's place. At 1 it refuses nothing, and the guard looks.
         guard_threshold: difference of a picture above which the frame guard refuses.
         unguarded: pictures that glance and frame guard leave out, by feature name: those of
             cameras that move with the arm, whose pictures always change.

@@ -78,12 +78,17 @@ class CLSTraining(SmolVLAPolicy):
             number for number, length in enumerate(lengths) if length <= config.cls_pair_steps
         ]
         if short:
-            raise ValueError(
+            found = (
                 f"{len(short)} of {len(lengths)} episodes are too short for pairs of frames that "
-                f"are up to cls_pair_steps={config.cls_pair_steps} apart, such as episode "
-                f"{short[0]} with {lengths[short[0]]} frames: set --policy.cls_pair_steps="
-                f"{max(min(lengths) - 1, 1)}, or delete them with lerobot-edit-dataset"
+                f"are cls_pair_steps={config.cls_pair_steps} apart, such as episode {short[0]} "
+                f"with {lengths[short[0]]} frames"
             )
+            if len(short) == len(lengths):
+                raise ValueError(
+                    f"{found}: set --policy.cls_pair_steps={max(max(lengths) - 1, 1)} or less, or "
+                    "record longer ones"
+                )
+            logger.warning("%s; theirs are nearer to each other", found)
         if len(lengths) < 2 and config.cls_objective != "vicreg":
             raise ValueError(
                 f"cls_objective={config.cls_objective} tells episodes apart, and the dataset has "

@@ -201,8 +201,8 @@ SPECS = (
         "cache.glance_threshold",
         CHECKPOINT,
         "score of the glance, in [0, 1], above which the prefix is computed; or 'checkpoint': "
-        f"what calibration found, {DEFAULTS.glance_threshold:g} without it. A policy without a "
-        "glance has the frame guard instead",
+        f"what calibration found, {DEFAULTS.glance_threshold:g} without it. At 1 it refuses "
+        "nothing, and the frame guard looks in its place, as with a policy without a glance",
         live=True,
         check=check_glance_threshold,
     ),

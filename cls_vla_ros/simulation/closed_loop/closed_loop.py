@@ -3,8 +3,10 @@
 Each episode runs by several rules for reusing the prefix, with the same seeds and the same noise:
 
 - full: every inference computes its prefix
-- gated: as the node, with config/demo.yaml and the checkpoint's thresholds and limits: gate, frame
-  guard, motion budget, age and number
+- both: as the node, with config/demo.yaml and the checkpoint's thresholds and limits: gate, glance
+  (the frame guard without one), motion budget, age and number
+- gated: the same with the frame guard in the glance's place
+- glance: the glance without the gate
 - motion: the motion budget, age and number alone
 - oracle: these, and at once when the simulator says that the scene changed: what a
   detector that never errs and never sleeps would reach
@@ -41,7 +43,7 @@ from cls_vla_ros.simulation.closed_loop.report import (
     make_table,
     name_of,
 )
-from cls_vla_ros.simulation.closed_loop.rules import EXPERT, GATED, MATCHED, RULES, TIMERS
+from cls_vla_ros.simulation.closed_loop.rules import BOTH, EXPERT, MATCHED, RULES, TIMERS
 from cls_vla_ros.simulation.processes import run_all
 from cls_vla_ros.simulation.seeds import parse_seeds
 from cls_vla_ros.simulation.tasks import TASKS, TRAINED
@@ -65,15 +67,15 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
         "--rules",
         nargs="+",
         choices=RULES,
-        default=["expert", "full", "gated", "periodic", "blind"],
-        help="default: expert full gated periodic blind",
+        default=["expert", "full", "both", "periodic", "blind"],
+        help="default: expert full both periodic blind",
     )
     parser.add_argument(
         "--match",
         nargs="+",
         choices=MATCHED,
-        default=[GATED],
-        help="rules that a timer is as frequent as, one timer for each (default gated)",
+        default=[BOTH],
+        help="rules that a timer is as frequent as, one timer for each (default both)",
     )
     parser.add_argument("--disturbances", nargs="+", choices=DISTURBED, default=list(DISTURBED))
     parser.add_argument("--max-frames", type=int, default=Setup.max_frames, help="then it failed")
@@ -105,6 +107,7 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
         ("max-age", float, "how old a prefix may be, in seconds"),
         ("max-reuses", int, "how often in a row one may be reused"),
         ("max-motion", float, "how far the arm may have moved since"),
+        ("glance-threshold", float, "score above which the glance refuses"),
     ):
         parser.add_argument(f"--{name}", type=kind, help=f"{what}; default: the checkpoint's")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
@@ -134,6 +137,7 @@ def main() -> None:
         args.max_age,
         args.max_reuses,
         args.max_motion,
+        args.glance_threshold,
     )
     console = Console()
     try:

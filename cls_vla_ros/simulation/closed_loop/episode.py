@@ -46,6 +46,7 @@ class Setup:
         max_age_s: of a prefix, in place of the checkpoint's; None for that.
         max_reuses: likewise.
         max_motion: likewise.
+        glance_threshold: likewise.
     """
 
     policy: str
@@ -58,10 +59,12 @@ class Setup:
     max_age_s: float | None = None
     max_reuses: int | None = None
     max_motion: float | None = None
+    glance_threshold: float | None = None
 
     def shipped(self, config: CLSSmolVLAConfig) -> ReuseLimits:
         """As the node with config/demo.yaml, and what calibration found unless it is given."""
-        given = {name: getattr(self, name) for name in ("max_age_s", "max_reuses", "max_motion")}
+        names = ("max_age_s", "max_reuses", "max_motion", "glance_threshold")
+        given = {name: getattr(self, name) for name in names}
         return replace(
             ReuseLimits.of_checkpoint(config),
             guard_threshold=self.guard_threshold,
@@ -194,10 +197,12 @@ class Pilot:
         self._arm, self._setup, self._run = arm, setup, run
         self._server = server_of(setup, run.num_steps)
         self._session = self._server.session()
+        config = self._server.config
         self._rule = Rule(
             run.rule,
-            setup.shipped(self._server.config),
+            setup.shipped(config),
             ReuseLimits.always(PICTURES),
+            bool(config.glance_width and config.glance_trained),
             run.full_share,
             float(_random(run).uniform()),
         )

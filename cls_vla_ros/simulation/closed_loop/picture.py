@@ -19,7 +19,9 @@ LABELS = {
 }
 MARKERS = {
     "full": "s",
+    "both": "D",
     "gated": "o",
+    "glance": "P",
     "motion": "^",
     "oracle": "*",
     "periodic": "x",

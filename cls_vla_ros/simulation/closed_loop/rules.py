@@ -8,12 +8,13 @@ from cls_vla_ros.evaluation.measures.timer import is_due
 from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.simulation.events import Disturbance
 
-EXPERT, FULL, GATED, MOTION, ORACLE = "expert", "full", "gated", "motion", "oracle"
+EXPERT, FULL, BOTH, GATED, GLANCE = "expert", "full", "both", "gated", "glance"
+MOTION, ORACLE = "motion", "oracle"
 PERIODIC, TIMER_GUARD, BLIND = "periodic", "timer_guard", "blind"
-RULES = (EXPERT, FULL, GATED, MOTION, ORACLE, PERIODIC, TIMER_GUARD, BLIND)
+RULES = (EXPERT, FULL, BOTH, GATED, GLANCE, MOTION, ORACLE, PERIODIC, TIMER_GUARD, BLIND)
 TIMERS = (PERIODIC, TIMER_GUARD)
-MATCHED = (GATED, MOTION, ORACLE)  # what a timer may be as frequent as
-WITHOUT_GATE = (MOTION, ORACLE, PERIODIC, TIMER_GUARD, BLIND)  # its threshold is -1
+MATCHED = (BOTH, GATED, GLANCE, MOTION, ORACLE)  # what a timer may be as frequent as
+WITHOUT_GATE = (GLANCE, MOTION, ORACLE, PERIODIC, TIMER_GUARD, BLIND)  # its threshold is -1
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Rule:
     Attributes:
         name: of RULES.
         shipped: the limits of the node: the checkpoint's, and the frame guard's.
+        has_glance: whether the policy has a trained one.
         always: those of a prefix that lives for ever.
         full_share: of TIMERS: the share of the inferences after the first that compute.
         phase: of TIMERS, see `is_due`.
@@ -31,6 +33,7 @@ class Rule:
     name: str
     shipped: ReuseLimits
     always: ReuseLimits
+    has_glance: bool = False
     full_share: float = 1.0
     phase: float = 0.0
 
@@ -43,8 +46,10 @@ class Rule:
                 may know.
         """
         never = replace(self.always, max_reuses=0)
-        if self.name == GATED:
+        if self.name in (BOTH, GLANCE):
             return self.shipped
+        if self.name == GATED:
+            return replace(self.shipped, glance_threshold=1.0)
         if self.name == FULL:
             return replace(self.shipped, enabled=False)
         if self.name in TIMERS and is_due(inference, self.full_share, self.phase):
@@ -52,6 +57,7 @@ class Rule:
         if self.name == TIMER_GUARD:
             return replace(
                 self.always,
+                glance_threshold=1.0,
                 guard_threshold=self.shipped.guard_threshold,
                 unguarded=self.shipped.unguarded,
             )
@@ -72,8 +78,13 @@ class Rule:
         """Can the rule do anything?
 
         Raises:
-            ValueError: MOTION and ORACLE need a budget.
+            ValueError: MOTION and ORACLE need a budget, GLANCE a glance.
         """
+        if self.name == GLANCE and not self.has_glance:
+            raise ValueError(
+                f"the rule {self.name!r} needs a glance, and the checkpoint has none that was "
+                "trained: train one with --policy.glance_width=24, or leave the rule out"
+            )
         if self.name in (MOTION, ORACLE) and math.isinf(self.shipped.max_motion):
             raise ValueError(
                 f"the rule {self.name!r} needs a motion budget, and the checkpoint has none "

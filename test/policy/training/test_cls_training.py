@@ -213,8 +213,8 @@ def test_only_episodes_that_were_trained_on_are_remembered(
         (
             "short",
             {"cls_pair_steps": 8},
-            [30, 8, 5],
-            r"2 of 3.*episode 1 with 8.*cls_pair_steps=4",
+            [6, 8, 5],
+            r"3 of 3.*episode 0 with 6.*cls_pair_steps=7",
         ),
         ("one", {}, [30], "tells episodes apart.*vicreg"),
         ("scratch", {"train_cls_only": True, "cls_attention": "readout"}, [30, 30], "policy.path"),
@@ -235,6 +235,12 @@ def test_a_dataset_that_cannot_do_it_says_what_to_do(
         config.output_features = {}
     with pytest.raises(ValueError, match=message):
         CLSSmolVLAPolicy(config, dataset_meta=dataset_meta(lengths))
+
+
+def test_a_short_episode_is_said_and_does_not_end_the_training(make_config, caplog):
+    CLSSmolVLAPolicy(make_config(cls_pair_steps=8), dataset_meta=dataset_meta([30, 8, 5]))
+    assert "2 of 3 episodes are too short" in caplog.text
+    assert "episode 1 with 8 frames" in caplog.text
 
 
 def test_a_batch_that_lacks_something_says_what_to_do(with_stock_weights, training_batch):

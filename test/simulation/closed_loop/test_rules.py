@@ -17,7 +17,9 @@ def limits(name, inference=3, has_changed=False, **more) -> ReuseLimits:
 
 
 def test_each_rule_has_its_own_limits():
-    assert limits("gated") == SHIPPED
+    assert limits("both") == limits("glance") == SHIPPED
+    gated = limits("gated")
+    assert (gated.glance_threshold, gated.guard_threshold, gated.max_motion) == (1.0, 0.4, 2.0)
     assert not limits("full").enabled
     assert limits("blind", has_changed=True) == ALWAYS
     assert limits("motion", has_changed=True).max_motion == 2.0
@@ -30,6 +32,7 @@ def test_each_rule_has_its_own_limits():
     assert due == [True, False, True, False, True]
     guarded = limits("timer_guard", 1, full_share=0.5)
     assert (guarded.guard_threshold, guarded.unguarded) == (0.4, {"w"})
+    assert guarded.glance_threshold == 1.0  # it is not the guard that looks else
     assert math.isinf(guarded.max_motion)
     assert limits("timer_guard", 2, full_share=0.5).max_reuses == 0
 
@@ -40,6 +43,10 @@ def test_a_rule_of_motion_needs_a_budget():
         if name in ("motion", "oracle"):
             with pytest.raises(ValueError, match="--max-motion"):
                 rule.check()
+        elif name == "glance":
+            with pytest.raises(ValueError, match="--policy.glance_width"):
+                rule.check()
+            Rule(name, ReuseLimits(), ALWAYS, has_glance=True).check()
         else:
             rule.check()
 
