@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cls_vla_ros.engine import EncodedPrefix
 from cls_vla_ros.inference.reuse.frame_guard import Thumbnail
+from cls_vla_ros.inference.reuse.glance_look import Look
 from cls_vla_ros.inference.reuse.prefix_cache import MAX_ENTRIES, PrefixCache, PrefixCacheQueue
 from cls_vla_ros.inference.reuse.reasons import Reason
 from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
@@ -63,6 +64,65 @@ def test_a_camera_that_freezes_is_seen_within_one_frame():
     assert choose(session, seen(0.2, pictures=same)) is Reason.FRAME_FROZEN
     session.limits = ReuseLimits(guard_frozen=False)
     assert choose(session, seen(0.3, pictures=same)) is Reason.REUSED
+
+
+class Looking:
+    """A glance that says what it is told to."""
+
+    def __init__(self, score: float) -> None:
+        self.says = score
+
+    def score(self, then, now) -> float:
+        assert then is not now
+        return self.says
+
+
+def glancing(score: float, **limits) -> Session:
+    session = Session(0.5, 0, has_gate=True, is_trained=True, glance=Looking(score))
+    session.limits = ReuseLimits(**limits)
+    compute(session, replace(seen(), look=Look({}, torch.zeros(2))))
+    return session
+
+
+@pytest.mark.parametrize(
+    ("score", "limits", "reason"),
+    [
+        (0.4, {}, Reason.REUSED),
+        (0.5, {}, Reason.REUSED),  # above it is what refuses
+        (0.6, {}, Reason.GLANCE),
+        (0.6, {"glance_threshold": 0.7}, Reason.REUSED),
+        (0.6, {"max_motion": 1.0}, Reason.MOTION),  # cheaper to know, and said first
+    ],
+)
+def test_the_glance_refuses_above_its_threshold(score, limits, reason):
+    session = glancing(score, **limits)
+    now = replace(seen(0.1, state=(3.0, 0.0)), look=Look({}, torch.zeros(2)))
+    assert choose(session, now) is reason
+    assert session.glance_score == score
+    session.reset()
+    assert math.isnan(session.glance_score)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "look", "reason"),
+    [
+        (0.5, Look({}, torch.zeros(2)), Reason.REUSED),  # the glance knows that it is the arm
+        (1.0, Look({}, torch.zeros(2)), Reason.FRAME_DIFFERENT),
+        (0.5, None, Reason.FRAME_DIFFERENT),  # it could not look
+    ],
+)
+def test_where_the_glance_has_no_say_the_frame_guard_looks(threshold, look, reason):
+    session = glancing(0.1, glance_threshold=threshold)
+    changed = {"a": picture(1).copy()}
+    changed["a"][16:48, 16:48] = 255
+    assert choose(session, replace(seen(0.1, pictures=changed), look=look)) is reason
+
+
+def test_a_black_picture_is_refused_whatever_the_glance_says():
+    session = glancing(0.0)
+    black = {"a": np.zeros((64, 64, 3), np.uint8)}
+    now = replace(seen(0.1, pictures=black), look=Look({}, torch.zeros(2)))
+    assert choose(session, now) is Reason.FRAME_BLACK
 
 
 @pytest.mark.parametrize("change", [{"task": "close"}, {"cameras": frozenset({"a"})}])
