@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 HEIGHT, WIDTH = 48, 64  # pixels of what it looks at: a camera's 4 by 3
+CHANNELS = 24  # where nobody says: three cameras take 0.8 ms of a CPU core
 CELL = 4  # pixels of a place's side
 ROWS, COLUMNS = HEIGHT // CELL, WIDTH // CELL
 MAPS = 6  # of where the arm is

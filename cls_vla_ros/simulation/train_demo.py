@@ -16,12 +16,12 @@ from pathlib import Path
 
 from cls_vla_ros.policy.checkpoint.files import VLM_FOLDER
 from cls_vla_ros.policy.checkpoint.random_checkpoint import DEMO, write_vlm
+from cls_vla_ros.policy.glance import CHANNELS
 
 PLUGIN = "cls_vla_ros.policy"
 STEPS, BATCH_SIZE, LEARNING_RATE = 4000, 128, 1e-3
 STALE_PREFIX_SHARE = NUISANCE_SHARE = 0.5
 PAIR_STEPS = 24  # 0.9 s: as old as a reused prefix may become
-GLANCE_WIDTH = 24
 TIME_SHIFT = 3.0  # for few steps of denoising
 CHUNK_SIZE = 12  # 0.45 s at the recordings' 27 frames per second
 SAVE_EVERY = 250
@@ -68,7 +68,7 @@ def training_command(
         "stale_prefix_share": STALE_PREFIX_SHARE,
         "nuisance_share": NUISANCE_SHARE,
         "cls_pair_steps": PAIR_STEPS,
-        "glance_width": GLANCE_WIDTH,
+        "glance_width": CHANNELS,
         "time_shift": TIME_SHIFT,
         "device": device,
         "push_to_hub": "false",

@@ -2,11 +2,12 @@
 
 lerobot-train makes the policy whose type a checkpoint's config.json names, and takes no other one
 beside --policy.path. So a `smolvla` checkpoint is written once more as a `cls_smolvla` one: the
-same weights, byte for byte, the same processors, and a CLS head in the layout "readout". Then
+same weights, byte for byte, the same processors, a CLS head in the layout "readout", and a glance,
+the small network that looks at every frame. Then
 
     lerobot-train --policy.path=OUT --discover_packages_path=cls_vla_ros.policy ...
 
-trains that head and nothing else. (Without "policy." before discover_packages_path: beside
+trains these two and nothing else. (Without "policy." before discover_packages_path: beside
 --policy.path lerobot takes that for a field of the policy.)
 """
 
@@ -25,6 +26,7 @@ from lerobot.utils.constants import (
 
 from cls_vla_ros.policy.checkpoint.files import check_exists, load_config
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.glance import CHANNELS
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 # On a backbone that was not trained for them, CLS tokens alone see little.
@@ -33,15 +35,21 @@ PROCESSORS = (f"{POLICY_PREPROCESSOR_DEFAULT_NAME}*", f"{POLICY_POSTPROCESSOR_DE
 
 
 def add_cls_head(
-    stock: str | Path, out: Path, *, adapter_width: int = ADAPTER_WIDTH, seed: int = 0
+    stock: str | Path,
+    out: Path,
+    *,
+    adapter_width: int = ADAPTER_WIDTH,
+    glance_width: int = CHANNELS,
+    seed: int = 0,
 ) -> CLSSmolVLAPolicy:
-    """Write a checkpoint as one whose CLS head can be trained.
+    """Write a checkpoint as one whose CLS head and glance can be trained.
 
     Args:
         stock: a `smolvla` checkpoint: a directory, or a hub id.
         out: the new checkpoint's directory.
         adapter_width: cls_adapter_width of the new head; 0 for CLS tokens alone.
-        seed: of the head's weights.
+        glance_width: of the new glance; 0 for none, then the frame guard looks in its place.
+        seed: of the new weights.
 
     Returns:
         The policy as it was written.
@@ -72,6 +80,7 @@ def add_cls_head(
         )
     config = load_config(source)
     config.cls_adapter_width = adapter_width
+    config.glance_width = glance_width
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         policy = CLSSmolVLAPolicy.from_pretrained(source, config=config)
@@ -92,17 +101,30 @@ def main() -> None:
         default=ADAPTER_WIDTH,
         help=f"what it reads of each place of a picture; 0 for none (default {ADAPTER_WIDTH})",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the head (default 0)")
+    parser.add_argument(
+        "--glance-width",
+        type=int,
+        default=CHANNELS,
+        help="channels of the network that looks at every frame; 0 for none, then the frame guard "
+        f"looks (default {CHANNELS})",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the new weights (default 0)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        add_cls_head(args.stock, args.out, adapter_width=args.adapter_width, seed=args.seed)
+        add_cls_head(
+            args.stock,
+            args.out,
+            adapter_width=args.adapter_width,
+            glance_width=args.glance_width,
+            seed=args.seed,
+        )
     except (OSError, ValueError) as error:
         parser.error(str(error))
     print(
-        f"wrote {args.out}. Train its CLS head with\n  lerobot-train --policy.path={args.out} "
-        "--discover_packages_path=cls_vla_ros.policy --dataset.repo_id=... "
-        "--output_dir=..."
+        f"wrote {args.out}. Train its CLS head and glance with\n"
+        f"  lerobot-train --policy.path={args.out} "
+        "--discover_packages_path=cls_vla_ros.policy --dataset.repo_id=... --output_dir=..."
     )
 
 

@@ -166,6 +166,12 @@ class CLSTraining(SmolVLAPolicy):
         stale = config.stale_prefix_share if self.training else 0.0
         if config.trains_cls or stale:
             _check(batch, cameras, len(config.observation_delta_indices))
+            if config.glance_width and batch[OBS_STATE].ndim != 3:
+                raise ValueError(
+                    f"{OBS_STATE} is {tuple(batch[OBS_STATE].shape)}; the glance learns how the "
+                    "robot moved between two frames and needs (batch, frames, values), as the "
+                    "pictures: give it the same delta_timestamps, or set --policy.glance_width=0"
+                )
         if not config.train_cls_only:
             current = on_stale_prefixes(batch, cameras, stale)
             if self.training:

@@ -62,6 +62,7 @@ def train_one_step(directory, make_batch):
     for key in list(batch):
         if key.startswith("observation.images"):
             batch[key] = torch.rand(8, frames, *batch[key].shape[1:])
+    batch["observation.state"] = torch.rand(8, frames, batch["observation.state"].shape[-1])
     batch["observation.state_is_pad"] = torch.zeros(8, frames, dtype=torch.bool)
     batch["episode_index"] = torch.arange(8) % 5
     policy.train()
@@ -75,22 +76,25 @@ def test_every_weight_but_the_heads_stays_byte_for_byte(stock_checkpoint, make_b
     stock = bytes_of(stock_checkpoint)
     add_cls_head(stock_checkpoint, tmp_path / "with_head")
     with_head = bytes_of(tmp_path / "with_head")
-    assert set(with_head) - set(stock) == HEAD
-    assert {k: v for k, v in with_head.items() if k not in HEAD} == stock
+    head = HEAD | {name for name in with_head if name.startswith("model.glance.")}
+    assert len(head) > len(HEAD)
+    assert set(with_head) - set(stock) == head
+    assert {k: v for k, v in with_head.items() if k not in head} == stock
     policy, _ = train_one_step(tmp_path / "with_head", make_batch)
     policy.save_pretrained(tmp_path / "trained")
     trained = bytes_of(tmp_path / "trained")
-    assert {k: v for k, v in trained.items() if k not in HEAD} == stock
-    assert {k for k in HEAD if trained[k] != with_head[k]} == HEAD
+    assert {k: v for k, v in trained.items() if k not in head} == stock
+    assert {k for k in head if trained[k] != with_head[k]} == head
     config = json.loads((tmp_path / "trained" / "config.json").read_text())
     assert config["type"] == "cls_smolvla"
     assert config["cls_head_trained"]
+    assert config["glance_trained"]
     assert config["cls_attention"] == "readout"
     for file in stock_checkpoint.glob("policy_*"):  # lerobot-train saves them itself
         (tmp_path / "trained" / file.name).write_bytes(file.read_bytes())
     again, _ = train_one_step(tmp_path / "trained", make_batch)  # as --resume does
     again.save_pretrained(tmp_path / "again")
-    assert {k: v for k, v in bytes_of(tmp_path / "again").items() if k not in HEAD} == stock
+    assert {k: v for k, v in bytes_of(tmp_path / "again").items() if k not in head} == stock
 
 
 def test_it_acts_and_normalises_as_before(
@@ -137,3 +141,8 @@ def test_the_command(stock_checkpoint, tmp_path):
     assert "lerobot-train --policy.path=" in first.stdout
     assert second.returncode == 2
     assert "choose another directory" in second.stderr
+
+
+def test_the_head_may_come_without_a_glance(stock_checkpoint, tmp_path):
+    policy = add_cls_head(stock_checkpoint, tmp_path / "with_head", glance_width=0)
+    assert not any("glance" in name for name, _ in policy.named_parameters())

@@ -44,7 +44,7 @@ def test_a_rule_of_motion_needs_a_budget():
             with pytest.raises(ValueError, match="--max-motion"):
                 rule.check()
         elif name == "glance":
-            with pytest.raises(ValueError, match="--policy.glance_width"):
+            with pytest.raises(ValueError, match="glance_width"):
                 rule.check()
             Rule(name, ReuseLimits(), ALWAYS, has_glance=True).check()
         else:
