@@ -5,19 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 
 from cls_vla_ros.evaluation import evaluate
 from cls_vla_ros.evaluation.evaluation import Evaluated
 from cls_vla_ros.evaluation.measures.detection import LIGHT, ORDINARY, Pairs
-from cls_vla_ros.evaluation.measures.traces import (
-    Trace,
-    differences,
-    joint_distances,
-    similarities,
-)
 from cls_vla_ros.evaluation.report import make_report
-from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, difference
 
 DISTURBED = [(8, "occluder_in", True), (12, "occluder_out", True), (15, "light_dimmed", False)]
 
@@ -95,29 +87,6 @@ def test_without_labels_nothing_is_said_of_detection(make_bag, report_of, capsys
 def test_an_untrained_gate_is_refused(make_bag, run, policy):
     with pytest.raises(SystemExit, match="untrained"):
         run(evaluate.main, "--policy", policy, make_bag(frames=3).path)
-
-
-def trace(frames: int) -> Trace:
-    random = np.random.default_rng(0)
-    pictures = [random.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(frames)]
-    pictures[4] = pictures[2]  # what changed meanwhile is gone again
-    states = random.normal(size=(frames, 3))
-    small = [{"a": Thumbnail.of(p), "b": Thumbnail.of(pictures[0])} for p in pictures]
-    out = torch.randn(frames, 2, 8, generator=torch.Generator().manual_seed(0))
-    return Trace("t", [], np.arange(frames) / 10, states, states[:, None], out, {}, small)
-
-
-def test_scores_are_of_the_two_frames_of_a_pair():
-    of = trace(6)
-    similarity = similarities(of.obs_cls_out, of.obs_cls_out, 2)
-    seen, predicted = of.obs_cls_out[4, 0], of.obs_cls_out[2, 1]
-    assert similarity.shape == (4,)
-    assert similarity[2] == pytest.approx(float(torch.cosine_similarity(seen, predicted, 0)))
-    assert joint_distances(of, 2)[2] == pytest.approx(np.linalg.norm(of.states[4] - of.states[2]))
-    by_hand = [difference(of.thumbnails[t]["a"], of.thumbnails[2]["a"]) for t in (3, 4)]
-    assert differences(of, 2, ["a", "b"], all_between=False)[2] == by_hand[1]
-    assert differences(of, 2, ["a", "b"], all_between=True)[2] == by_hand[0] > 0
-    assert differences(of, 2, ["b"], all_between=True).max() == 0
 
 
 def test_what_is_not_known_is_null_in_the_report():

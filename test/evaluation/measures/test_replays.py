@@ -5,8 +5,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pytest
 
-from cls_vla_ros.evaluation.calibration.ageing import Ageing
-from cls_vla_ros.evaluation.calibration.motion import Drift
 from cls_vla_ros.evaluation.measures.replays import (
     Step,
     blocks,
@@ -72,16 +70,6 @@ def test_prefixes_of_every_age_are_replayed(server, observations):
     reference = replay(server, observations, full, 0)
     off = deviations(chunks(steps), chunks(reference), spread(chunks(reference)))
     assert [bool(value > 1e-5) for value in off] == [age > 0 for age in ages]
-
-
-def test_the_oldest_age_is_the_last_before_the_first_that_deviates_too_much():
-    values = {frames: np.full(20, off) for frames, off in ((1, 0.1), (2, 0.5), (3, 0.9), (4, 0.2))}
-    nothing = np.zeros(0), Drift(*np.zeros((3, 0)))
-    ageing = Ageing(values, 1.0, *nothing)
-    assert [ageing.max_frames(limit) for limit in (0.05, 0.1, 0.6, 2.0)] == [0, 1, 2, 4]
-    assert (
-        Ageing({1: np.zeros(3)}, 1.0, *nothing).max_frames(1.0) == 0
-    )  # three samples say nothing
 
 
 @dataclass
