@@ -25,8 +25,8 @@ a timer with the glance (or guard), whose prefixes are taken from the timer's. A
 root mean square difference of a chunk from the reference's (each action value in its standard
 deviations), divided by the mean of that difference between two full recomputes with different
 noise. A change is caught if the first full inference that shows it was due to glance or guard, or
-made the gate say so (where a prefix is due anyhow, the gate alone looks); a false alarm is one that
-spoke up with no change of the scene since the prefix before it.
+made the gate say so (where a prefix is due anyhow, the gate alone looks); a false alarm is one
+that spoke up with no change of the scene since the prefix before it.
 """
 
 import argparse
