@@ -5,9 +5,10 @@ the previous full inference and the one now; every such pair counts. It is posit
 across an event that changes the scene: the first frame that shows it lies after the earlier and
 not after the later one. All others are negative: ordinary ones, and those across light_dimmed and
 light_restored. Scores: `gate` (the CLS similarity alone), `glance` (the policy's, highest of the
-frames since the previous full inference, guarded cameras) or `guard` where it has none (the frame
-guard's difference, likewise), `gate_and_...` (the larger of (1 - similarity) / (1 - threshold) and
-the other's score / its threshold: above 1 the node takes the scene for changed), `pixels`
+frames since the previous full inference, guarded cameras), `guard` (the frame guard's difference,
+likewise; the node has it where there is no glance), `gate_and_...` (the larger of (1 - similarity)
+/ (1 - threshold) and the other's score / its threshold: above 1 the node takes the scene for
+changed), `pixels`
 (brightness-normalised difference of the two frames, largest of 8 x 8 patches and of the guarded
 cameras) and `joints` (lerobot's joint distance). For each the area under the ROC curve and the
 recall at a share of false alarms; then recall and false alarms at the thresholds that the node

@@ -20,7 +20,7 @@ from cls_vla_ros.evaluation.measures.replays import (
 )
 from cls_vla_ros.evaluation.measures.reuse_measures import Played, played
 from cls_vla_ros.evaluation.measures.timer import computed_share
-from cls_vla_ros.evaluation.pairs import GATE, GLANCE, GUARD, UnderNuisance
+from cls_vla_ros.evaluation.pairs import GATE, UnderNuisance, eye_of
 from cls_vla_ros.inference import Observation, PolicyServer, Session
 from cls_vla_ros.inference.observation import picture_names
 from cls_vla_ros.recordings.episodes import Episode, Event, Pace
@@ -115,7 +115,7 @@ class Ways:
     @property
     def names(self) -> tuple[str, ...]:
         """The node's way, gate and eye alone, a timer that has the eye, a timer."""
-        eye = GUARD if self._server.glance is None else GLANCE
+        eye = eye_of(self._server, self.limits)
         return (f"{GATE}_and_{eye}", GATE, eye, f"timer_and_{eye}", PERIODIC)
 
     def play_gated(self, episode: Episode) -> list[Step]:

@@ -17,12 +17,17 @@ from cls_vla_ros.evaluation.measures.traces import (
     record,
     similarities,
 )
-from cls_vla_ros.inference import PolicyServer, SceneGate, Session
+from cls_vla_ros.inference import PolicyServer, ReuseLimits, SceneGate, Session
 from cls_vla_ros.recordings.episodes import Episode, frame_period_s
 from cls_vla_ros.robot.parameters.parameters import Parameters
 
 GATE, GUARD, GLANCE = "gate", "guard", "glance"
 FLOOR = 1e-6  # of what a score is divided by
+
+
+def eye_of(server: PolicyServer, limits: ReuseLimits) -> str:
+    """What looks at every frame: "glance", or "guard" where the policy has none, or it is off."""
+    return GLANCE if server.glance is not None and limits.glance_threshold < 1 else GUARD
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,8 @@ class Scorer:
         self.guarded = guarded_cameras(parameters, server)
         session = Session(0.5, 0, has_gate=True, is_trained=True)
         parameters.set_thresholds(session, server.config)
+        self.eye = eye_of(server, self.limits)
         self._gate = SceneGate(session.threshold, session.thresholds_by_interval)
-
-    @property
-    def eye(self) -> str:
-        """What looks at every frame: "glance", or "guard" where the policy has none."""
-        return GUARD if self._server.glance is None else GLANCE
 
     def pairs(self, before: Trace, now: Trace, frames: int) -> Pairs:
         """Scores and alarms of each frame, against that `frames` before.
@@ -77,31 +78,25 @@ class Scorer:
         )
         scores, alarms = {GATE: -similarity}, {GATE: similarity <= thresholds}
         if self.guarded:
-            scores[self.eye], alarms[self.eye] = self._seen_at_every_frame(before, now, frames)
-            both = f"{GATE}_and_{self.eye}"
-            limit = self.limits.guard_threshold
+            scores[GUARD] = self._differences(before, now, frames, all_between=True)
+            limits = {GUARD: self.limits.guard_threshold, GLANCE: self.limits.glance_threshold}
             if self.eye == GLANCE:
-                limit = self.limits.glance_threshold
+                scores[GLANCE] = self._glances(before, now, frames)
+            for eye in dict.fromkeys((self.eye, GUARD)):
+                alarms[eye] = scores[eye] > limits[eye]
+            both = f"{GATE}_and_{self.eye}"
             scores[both] = np.maximum(
                 (1 - similarity) / np.maximum(1 - thresholds, FLOOR),
-                scores[self.eye] / max(limit, FLOOR),
+                scores[self.eye] / max(limits[self.eye], FLOOR),
             )
             alarms[both] = alarms[GATE] | alarms[self.eye]
             scores["pixels"] = self._differences(before, now, frames, all_between=False)
         scores["joints"] = joint_distances(now, frames)
         return Pairs(kinds_of(now.events or [], now.stamps_s, frames), scores, alarms, frames)
 
-    def _seen_at_every_frame(
-        self, before: Trace, now: Trace, frames: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        if self.eye == GUARD:
-            scores = self._differences(before, now, frames, all_between=True)
-            return scores, scores > self.limits.guard_threshold
-        glance = self._server.glance
-        scores = highest_until(
-            [glance_scores(glance, before.looks, now.looks, k) for k in range(1, frames + 1)]
-        )
-        return scores, scores > self.limits.glance_threshold
+    def _glances(self, before: Trace, now: Trace, frames: int) -> np.ndarray:
+        looks = self._server.glance, before.looks, now.looks
+        return highest_until([glance_scores(*looks, k) for k in range(1, frames + 1)])
 
     def _differences(self, before: Trace, now: Trace, frames: int, *, all_between: bool):
         small = before.thumbnails, now.thumbnails

@@ -47,8 +47,9 @@ def _draw_detection(evaluated: Evaluated, detectors: dict, path: Path) -> None:
         curves.plot(*curve, color=COLORS[name], label=in_words(name))
         if (area := of["auc"])["value"] is None:
             continue
-        low, high = (area["value"] if area[k] is None else area[k] for k in ("low", "high"))
-        errors = [[area["value"] - low], [high - area["value"]]]
+        errors = None  # of one episode
+        if area["low"] is not None:
+            errors = [[area["value"] - area["low"]], [area["high"] - area["value"]]]
         areas.errorbar(
             [area["value"]], [-place], xerr=errors, fmt="o", color=COLORS[name], capsize=4
         )

@@ -19,6 +19,7 @@ from cls_vla_ros.evaluation.measures.detection import (
     measure,
 )
 from cls_vla_ros.evaluation.measures.reuse_measures import AFTER_CHANGE_S, summary
+from cls_vla_ros.evaluation.pairs import GLANCE, GUARD
 
 FALSE_ALARMS = "false alarms"
 ASKED = ("every", "false_alarms", "nuisances", "phases", "seed")
@@ -117,7 +118,9 @@ def print_report(report: dict, console: Console) -> None:
             console.print(_table(f"Nuisances among them; {at}", pairs["nuisances_among_them"]))
         console.print(_table("At the thresholds that the node has", pairs["deployed"]))
         if pairs["nuisances"]:
-            console.print(_nuisances_table(pairs["nuisances"]))
+            # The node has no guard where it has a glance: evaluation.json has both.
+            unused = GUARD if GLANCE in pairs["deployed"] else None
+            console.print(_nuisances_table(pairs["nuisances"], unused))
     else:
         console.print("[yellow]no episode has labels: nothing is said of detection[/yellow]")
     for group, ways in (report["replays"] or {"groups": {}})["groups"].items():
@@ -140,8 +143,8 @@ def _table(title: str, detectors: dict) -> Table:
     return table
 
 
-def _nuisances_table(nuisances: dict) -> Table:
-    detectors = list(next(iter(nuisances.values())))
+def _nuisances_table(nuisances: dict, unused: str | None) -> Table:
+    detectors = [name for name in next(iter(nuisances.values())) if name != unused]
     table = Table(
         title="Under each nuisance, at the thresholds that the node has",
         caption="recall of changes and false alarms while it is steady; false alarms at its onset",

@@ -1,5 +1,6 @@
 """Scores and alarms of pairs, as the node would have them, from traces that are made."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -112,8 +113,19 @@ def test_a_glance_is_in_the_guards_place():
     assert (found.scores["gate_and_glance"] > 1).tolist() == found.alarms[
         "gate_and_glance"
     ].tolist()
+    assert set(found.alarms) == {"gate", "glance", "guard", "gate_and_glance"}
+    assert found.scores["guard"].max() == 0
     assert found.scores["gate_and_glance"][3] == pytest.approx(0.4 / 0.25)
     assert found.scores["gate_and_glance"][6] == pytest.approx((1 - np.cos(1.5)) / 0.1)
+
+
+def test_a_glance_that_is_off_leaves_its_place_to_the_guard():
+    parameters = Parameters()
+    parameters.limits = replace(parameters.limits, glance_threshold=1.0)
+    scorer = Scorer(server(Glance()), parameters)
+    assert scorer.eye == "guard"
+    of = trace(np.zeros(FRAMES), looks=[0, 9] * (FRAMES // 2))
+    assert "glance" not in scorer.pairs(of, of, EVERY).scores
 
 
 def test_without_a_guarded_camera_there_is_the_gate_alone():

@@ -99,6 +99,11 @@ def _print_glance(glance: GlanceThreshold, console: Console) -> None:
         + f"; changes missed {missed}",
         highlight=False,
     )
+    if glance.threshold >= 1:
+        console.print(
+            "[bold red]no threshold of the glance keeps that: it is off, and the frame guard "
+            "looks in its place[/bold red]"
+        )
 
 
 def print_report(
