@@ -16,7 +16,7 @@ from cls_vla_ros.inference import PolicyServer, load_policy
 from cls_vla_ros.inference.reuse.prefix_cache import MAX_ENTRIES
 from cls_vla_ros.policy import CLSSmolVLAConfig, CLSSmolVLAPolicy
 from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config
-from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS
+from cls_vla_ros.policy.thresholds import THRESHOLD_PRESETS
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from cls_vla_ros.inference import PolicyServer
+from cls_vla_ros.inference.observation import picture_names
 from cls_vla_ros.recordings.checks import check_head, check_provenance
 from cls_vla_ros.recordings.dataset_episodes import open_episodes
 from cls_vla_ros.recordings.episodes import Episode, Source
@@ -22,11 +23,13 @@ class Loaded:
         parameters: the node's.
         episodes: the recordings, by these parameters.
         server: with the policy.
+        fingerprints: of the episodes; None for one without actions.
     """
 
     parameters: Parameters
     episodes: list[Episode]
     server: PolicyServer
+    fingerprints: list[str | None]
 
 
 def read_parameters(args: argparse.Namespace) -> Parameters:
@@ -45,13 +48,20 @@ def read_parameters(args: argparse.Namespace) -> Parameters:
         return parameters
 
 
-def load(parameters: Parameters, args: argparse.Namespace, console: Console) -> Loaded:
+def load(
+    parameters: Parameters,
+    args: argparse.Namespace,
+    console: Console,
+    *,
+    is_judged: bool = False,
+) -> Loaded:
     """Open the episodes, then load the policy; refuse what would make figures worthless.
 
     Args:
         parameters: the node's.
         args: as for `read_parameters`, with use_trained_on.
         console: to say what is not as it should be.
+        is_judged: whether episodes that the policy was calibrated on are refused too.
 
     Raises:
         OSError: something is not there.
@@ -61,5 +71,13 @@ def load(parameters: Parameters, args: argparse.Namespace, console: Console) -> 
     episodes = open_episodes(args.recordings, parameters, source)
     server = load_server(parameters.read(), 0, console.print)
     check_head(server.config, args.allow_untrained, console)
-    check_provenance(server.config, episodes, args.use_trained_on, console)
-    return Loaded(parameters, episodes, server)
+    fingerprints = check_provenance(
+        server.config, episodes, args.use_trained_on, console, is_judged=is_judged
+    )
+    return Loaded(parameters, episodes, server, fingerprints)
+
+
+def guarded_cameras(parameters: Parameters, server: PolicyServer) -> list[str]:
+    """Features of the policy's pictures that glance and frame guard look at, in its order."""
+    unguarded = parameters.reuse_limits(parameters.read().cameras, server.config).unguarded
+    return [name for name in picture_names(server.config) if name not in unguarded]

@@ -1,33 +1,28 @@
-"""What `evaluate` leaves: tables, a report in JSON, and pictures."""
+"""What `evaluate` leaves beside its pictures: tables, and a report in JSON."""
 
 import argparse
 import datetime
 import math
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from cls_vla_ros.evaluation.evaluation import Evaluated
-from cls_vla_ros.evaluation.measures.detection import LIGHT, Pairs, joined, measure, roc
+from cls_vla_ros.evaluation.evaluation import PERIODIC, Evaluated
+from cls_vla_ros.evaluation.measures.detection import (
+    NUISANCE,
+    Pairs,
+    deployed,
+    joined,
+    measure,
+)
 from cls_vla_ros.evaluation.measures.reuse_measures import AFTER_CHANGE_S, summary
+from cls_vla_ros.evaluation.pairs import GLANCE, GUARD
 
-COLORS = {
-    "gate_and_guard": "tab:green",
-    "gate": "tab:blue",
-    "guard": "tab:orange",
-    "pixels": "tab:red",
-    "joints": "tab:purple",
-    "periodic": "0.4",
-}
-SHOWN = 4  # episodes whose scores are drawn over time
+FALSE_ALARMS = "false alarms"
+ASKED = ("every", "false_alarms", "nuisances", "phases", "seed")
 
 
 def make_report(evaluated: Evaluated, args: argparse.Namespace, policy: str) -> dict:
@@ -35,7 +30,9 @@ def make_report(evaluated: Evaluated, args: argparse.Namespace, policy: str) -> 
     report = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "policy": Path(policy).name,
-        "asked": {name: getattr(args, name) for name in ("every", "false_alarms", "seed")},
+        "asked": {
+            name: getattr(args, name) for name in ("every", "false_alarms", "phases", "seed")
+        },
         "trained_on_allowed": args.use_trained_on,
         "pairs": _of_pairs(evaluated, args) if evaluated.pairs else None,
         "replays": None,
@@ -56,13 +53,47 @@ def _of_pairs(evaluated: Evaluated, args: argparse.Namespace) -> dict:
     kinds, counts = np.unique(
         np.concatenate([pairs.kinds for pairs in evaluated.pairs]).astype(str), return_counts=True
     )
+    first = evaluated.pairs[0]
+    among = with_nuisances(evaluated)
     return {
         "episodes": evaluated.names,
         "kinds": dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
         "detectors": {
-            name: measure(evaluated.pairs, name, args.false_alarms)
-            for name in evaluated.pairs[0].scores
+            name: measure(evaluated.pairs, name, args.false_alarms) for name in first.scores
         },
+        "nuisances_among_them": {
+            name: measure(among, name, args.false_alarms) for name in first.scores
+        }
+        if evaluated.nuisances and evaluated.nuisances[0]
+        else {},
+        "deployed": {name: deployed(evaluated.pairs, name) for name in first.alarms},
+        "nuisances": {
+            name: _of_nuisance(evaluated, name, list(first.alarms))
+            for name in (evaluated.nuisances[0] if evaluated.nuisances else ())
+        },
+    }
+
+
+def with_nuisances(evaluated: Evaluated) -> list[Pairs]:
+    """The pairs of each episode, and beside them those that a nuisance alone makes different."""
+    found = []
+    for pairs, under in zip(evaluated.pairs, evaluated.nuisances, strict=True):
+        steady = [of.steady.only(~of.steady.changed).as_kind(NUISANCE) for of in under.values()]
+        onsets = [of.onset for of in under.values() if of.onset is not None]
+        found.append(joined([pairs, *steady, *onsets]))
+    return found
+
+
+def _of_nuisance(evaluated: Evaluated, nuisance: str, detectors: list[str]) -> dict:
+    of_episodes = [under[nuisance] for under in evaluated.nuisances]
+    steady = [of.steady for of in of_episodes]
+    onsets = [of.onset for of in of_episodes if of.onset is not None]
+    return {
+        detector: {
+            "steady": deployed(steady, detector),
+            "onset": deployed(onsets, detector)[FALSE_ALARMS] if onsets else None,
+        }
+        for detector in detectors
     }
 
 
@@ -77,30 +108,65 @@ def _without_nan(value):
 def print_report(report: dict, console: Console) -> None:
     """The tables."""
     if report["pairs"]:
-        console.print(_pairs_table(report))
+        pairs, asked = report["pairs"], report["asked"]
+        count, apart = len(pairs["episodes"]), asked["every"]
+        at = f"recall at {asked['false_alarms']:.0%} false alarms"
+        in_brackets = "" if count == 1 else "; in brackets 95 % intervals"
+        title = f"{count} episodes, pairs {apart} frames apart; {at}{in_brackets}"
+        console.print(_table(title, pairs["detectors"]))
+        if pairs["nuisances_among_them"]:
+            console.print(_table(f"Nuisances among them; {at}", pairs["nuisances_among_them"]))
+        console.print(_table("At the thresholds that the node has", pairs["deployed"]))
+        if pairs["nuisances"]:
+            # The node has no guard where it has a glance: evaluation.json has both.
+            unused = GUARD if GLANCE in pairs["deployed"] else None
+            console.print(_nuisances_table(pairs["nuisances"], unused))
     else:
         console.print("[yellow]no episode has labels: nothing is said of detection[/yellow]")
     for group, ways in (report["replays"] or {"groups": {}})["groups"].items():
         console.print(_replays_table(group, ways))
 
 
-def _words(name: str) -> str:
+def in_words(name: str) -> str:
+    """The name of a score or a way."""
     return name.replace("_and_", " + ").replace("_", " ")
 
 
-def _pairs_table(report: dict) -> Table:
-    pairs, asked = report["pairs"], report["asked"]
-    detectors = pairs["detectors"]
-    table = Table(
-        title=f"{len(pairs['episodes'])} episodes, pairs {asked['every']} frames apart; recall at "
-        f"{asked['false_alarms']:.0%} false alarms; in brackets 95 % intervals"
-    )
+def _table(title: str, detectors: dict) -> Table:
+    table = Table(title=title)
     table.add_column("score")
     measures = list(next(iter(detectors.values())))
     for name in measures:
-        table.add_column(_words(name), justify="right")
+        table.add_column(in_words(name), justify="right")
     for name, of in detectors.items():
-        table.add_row(_words(name), *(_with_interval(of[measure]) for measure in measures))
+        table.add_row(in_words(name), *(_with_interval(of[measure]) for measure in measures))
+    return table
+
+
+def _nuisances_table(nuisances: dict, unused: str | None) -> Table:
+    detectors = [name for name in next(iter(nuisances.values())) if name != unused]
+    table = Table(
+        title="Under each nuisance, at the thresholds that the node has",
+        caption="recall of changes and false alarms while it is steady; false alarms at its onset",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("nuisance")
+    for name in detectors:
+        for what in ("recall", "false", "onset"):
+            table.add_column(f"{in_words(name)}\n{what}", justify="right")
+    for nuisance, of_detectors in nuisances.items():
+        values = [
+            value
+            for name in detectors
+            for value in (
+                of_detectors[name]["steady"]["recall all"]["value"],
+                of_detectors[name]["steady"][FALSE_ALARMS]["value"],
+                (of_detectors[name]["onset"] or {"value": None})["value"],
+            )
+        ]
+        shown = ("-" if value is None else f"{value:.3f}" for value in values)
+        table.add_row(in_words(nuisance), *shown)
     return table
 
 
@@ -114,7 +180,7 @@ def _with_interval(of: dict) -> str:
 def _replays_table(group: str, ways: dict) -> Table:
     first = next(iter(ways.values()))
     table = Table(
-        title=f"Replays of {first['episodes']} {group} episodes",
+        title=f"{first['replays']} replays of {first['episodes']} {group} episodes",
         box=SIMPLE_HEAD,  # narrow enough for a terminal of 80 columns
         padding=(0, 1, 0, 0),
         caption="deviation in units of two noises: median, p95 and p99 of reused chunks, median "
@@ -136,7 +202,7 @@ def _replays_table(group: str, ways: dict) -> Table:
         table.add_column(name, justify="left" if name == "way" else "right")
     for way, of in ways.items():
         everything = of["detection"]["all"]
-        speaks = way != "periodic"
+        speaks = way != PERIODIC
         values = [
             *(of["deviation_reused"][q] for q in ("median", "p95", "p99")),
             of["deviation"]["median"],
@@ -146,119 +212,5 @@ def _replays_table(group: str, ways: dict) -> Table:
             of["false_alarms_per_minute"] if speaks else None,
         ]
         shown = ("-" if value is None else f"{value:.3f}" for value in values)
-        table.add_row(_words(way), f"{of['reuse_fraction']:.0%}", *shown)
+        table.add_row(in_words(way), f"{of['reuse_fraction']:.0%}", *shown)
     return table
-
-
-def draw(evaluated: Evaluated, report: dict, out: Path) -> None:
-    """detection.png and replays.png, for what there is."""
-    if evaluated.pairs:
-        _draw_detection(evaluated, report["pairs"]["detectors"], out / "detection.png")
-    if report["replays"]:
-        _draw_replays(report["replays"]["groups"], out / "replays.png")
-
-
-def _draw_detection(evaluated: Evaluated, detectors: dict, path: Path) -> None:
-    figure, axes = plt.subplots(2, 2, figsize=(12, 8), layout="constrained")
-    curves, areas = axes[0]
-    pairs = joined(evaluated.pairs)
-    for place, (name, of) in enumerate(detectors.items()):
-        scores = pairs.scores[name]
-        curve = roc(scores[pairs.changed], scores[~pairs.changed])
-        curves.plot(*curve, color=COLORS[name], label=_words(name))
-        if (area := of["auc"])["value"] is None:
-            continue
-        low, high = (area["value"] if area[k] is None else area[k] for k in ("low", "high"))
-        errors = [[area["value"] - low], [high - area["value"]]]
-        areas.errorbar(
-            [area["value"]], [-place], xerr=errors, fmt="o", color=COLORS[name], capsize=4
-        )
-    curves.plot([0, 1], [0, 1], color="0.7", ls=":")
-    curves.set(xlabel="false alarms", ylabel="changes caught", title="ROC over pairs of frames")
-    curves.legend(fontsize=8, loc="lower right")
-    areas.set_yticks([-k for k in range(len(detectors))], [_words(n) for n in detectors])
-    areas.set(title="Area under it, 95 % over episodes", xlabel="AUC")
-    areas.grid(axis="x", alpha=0.4)
-    for ax, score in zip(axes[1], ("gate", "guard"), strict=True):
-        _draw_scores(ax, evaluated, score)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-
-
-def _draw_scores(axes: Axes, evaluated: Evaluated, score: str) -> None:
-    """The scores of some episodes over their frames, one below the other."""
-    step = 0.0
-    shown = list(zip(evaluated.names, evaluated.pairs, strict=True))[:SHOWN]
-    for place, (name, pairs) in enumerate(shown):
-        if score not in pairs.scores:
-            return
-        values = pairs.scores[score]
-        step = step or 1.2 * (max(np.ptp(p.scores[score]) for _, p in shown) or 1.0)
-        line = values - values.min() - place * step
-        frames = np.arange(len(values))
-        axes.plot(frames, line, color="0.6", lw=0.8)
-        for flags, color, what in _marks(pairs):
-            label = None if place else what
-            axes.plot(frames[flags], line[flags], ".", ms=5, color=color, label=label)
-        axes.annotate(name, (0, -place * step), fontsize=7, va="top")
-    axes.set(title=f"{score}: score of each pair (higher: changed)", xlabel="frame", yticks=[])
-    axes.margins(y=0.15)
-    axes.legend(fontsize=8, loc="upper right", ncols=2, framealpha=1)
-
-
-def _marks(pairs: Pairs) -> list[tuple[np.ndarray, str, str]]:
-    return [
-        (pairs.changed, "tab:red", "across a change"),
-        (pairs.kinds == LIGHT, "tab:orange", "across a change of light"),
-    ]
-
-
-def _draw_replays(groups: dict, path: Path) -> None:
-    figure, axes = plt.subplots(
-        len(groups), 3, figsize=(13, 3.6 * len(groups)), layout="constrained", squeeze=False
-    )
-    for row, (group, ways) in zip(axes, groups.items(), strict=True):
-        places = np.arange(len(ways))
-        names = [f"{_words(way)}\n{of['reuse_fraction']:.0%} reused" for way, of in ways.items()]
-        for way, of in ways.items():
-            ages = of["deviation_by_age"]
-            row[0].plot(
-                [a["age_s"] for a in ages],
-                [a["median"] for a in ages],
-                "o-",
-                ms=3,
-                color=COLORS[way],
-                label=_words(way),
-            )
-        row[0].set(
-            xlabel="age of the prefix [s]",
-            ylabel="deviation / two noises",
-            title=f"{group}: median",
-        )
-        row[0].legend(fontsize=7)
-        for offset, name in enumerate(("deviation_reused", "deviation_after_change")):
-            values = [of[name]["median"] or 0.0 for of in ways.values()]
-            tops = [of[name]["p95"] or 0.0 for of in ways.values()]
-            colors = [COLORS[way] for way in ways]
-            at = places + 0.4 * (offset - 0.5)
-            row[1].bar(at, values, 0.36, color=colors, alpha=1 - 0.5 * offset)
-            row[1].plot(at, tops, "k_", ms=12)
-        row[1].set(
-            title="median and p95 (line): reused chunks,\npale: up to 0.5 s after a change",
-            ylabel="deviation / two noises",
-        )
-        caught = [1 - (of["detection"]["all"]["miss_rate"] or 0) for of in ways.values()]
-        if any(of["detection"]["all"]["changes"] for of in ways.values()):
-            row[2].bar(places[:-1], caught[:-1], 0.5, color=[COLORS[way] for way in ways][:-1])
-            for place, of in list(zip(places, ways.values(), strict=True))[:-1]:
-                text = f"{of['false_alarms_per_minute']:.1f} false / min"
-                row[2].annotate(text, (place, 0.02), ha="center", fontsize=7)
-            row[2].set(title="changes caught", ylim=(0, 1.05), xlim=row[1].get_xlim())
-        else:
-            rates = [of["false_alarms_per_minute"] for of in ways.values()]
-            row[2].bar(places[:-1], rates[:-1], 0.5, color=[COLORS[way] for way in ways][:-1])
-            row[2].set(title="false alarms per minute")
-        for ax in row[1:]:
-            ax.set_xticks(places, names, fontsize=7)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)

@@ -9,7 +9,8 @@ from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
 from cls_vla_ros.inference.session import Session
 from cls_vla_ros.inference.statistics import Statistics
 from cls_vla_ros.policy.checkpoint.load_policy import load_policy
-from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, GateDecision, SceneGate
+from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
+from cls_vla_ros.policy.thresholds import THRESHOLD_PRESETS
 
 __all__ = [
     "THRESHOLD_PRESETS",

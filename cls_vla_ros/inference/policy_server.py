@@ -65,8 +65,8 @@ class PolicyServer:
         self.preprocess = Preprocessor(preprocessor, policy.config)
         self._postprocessor = postprocessor
         feature = policy.config.robot_state_feature
-        self._state_std = state_std(preprocessor, feature.shape[0] if feature else 0)
-        self._glance = GlanceLook.of(policy)
+        self.state_std = state_std(preprocessor, feature.shape[0] if feature else 0)
+        self.glance = GlanceLook.of(policy)
         self.engine = make_engine(policy, engine, dtype, self.preprocess.max_tokens, kernels)
         self._noise = torch.Generator()  # on the CPU, so that a seed means the same everywhere
         self._first_episode = episode
@@ -87,9 +87,9 @@ class PolicyServer:
                     has_gate=config.use_cls_head,
                     is_trained=config.cls_head_trained,
                     by_interval=config.cls_thresholds,
-                    state_std=self._state_std,
+                    state_std=self.state_std,
                     min_spread=config.cls_min_spread,
-                    glance=self._glance,
+                    glance=self.glance,
                 )
                 session.limits = ReuseLimits.of_checkpoint(config)
                 self._sessions[name] = session
@@ -217,7 +217,7 @@ class PolicyServer:
         sample = self.preprocess(observation)
         unguarded = session.limits.unguarded if session.may_reuse else observation.images
         guarded = observation.images.keys() - unguarded
-        seen = Seen.of(observation, guarded, self._glance, sample.state)
+        seen = Seen.of(observation, guarded, self.glance, sample.state)
         motion = session.motion(seen)
         entry, reason = session.choose(seen, episode)
         guide = None

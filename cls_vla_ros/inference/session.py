@@ -21,6 +21,7 @@ from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
 from cls_vla_ros.inference.seen import Seen
 from cls_vla_ros.inference.statistics import Statistics
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
+from cls_vla_ros.policy.thresholds import Row
 
 
 class Session:
@@ -89,7 +90,7 @@ class Session:
         self.set_thresholds(value)
 
     @property
-    def thresholds_by_interval(self) -> tuple[tuple[float, float], ...]:
+    def thresholds_by_interval(self) -> tuple[Row, ...]:
         """The gate's, see `SceneGate.by_interval`."""
         return self._gate.by_interval
 
@@ -146,7 +147,7 @@ class Session:
             entry = self._queue.newest
             return math.nan if entry is None else self._motion(entry, seen)
 
-    def _motion(self, entry: PrefixCache, seen: Seen) -> float:
+    def _motion(self, entry: PrefixCache | Seen, seen: Seen) -> float:
         return motion_of(entry.state, seen.state, self._state_std)
 
     def choose(self, seen: Seen, episode: int) -> tuple[PrefixCache | None, Reason]:
@@ -257,11 +258,12 @@ class Session:
                 if is_present:
                     self._count(reason)
                 return None
-            before = self._computed
-            if before is not None and before.task != seen.task:
+            if (before := self._computed) is not None and before.task != seen.task:
                 self._gate.reset()  # it predicted what another task would show
-            interval_s = None if before is None else seen.stamp_s - before.stamp_s
-            decision = self._gate.evaluate(prefix.obs_cls_out, interval_s)
+            since = None, None  # seconds, motion
+            if before is not None:
+                since = seen.stamp_s - before.stamp_s, self._motion(before, seen)
+            decision = self._gate.evaluate(prefix.obs_cls_out, *since)
             if is_present:
                 self._keep(prefix, seen, decision)
                 self._count(reason)

@@ -10,7 +10,8 @@ H hidden, T steps of a chunk, A action values, S state values.
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 from cls_vla_ros.policy.processor_cls_smolvla import make_cls_smolvla_pre_post_processors
-from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, GateDecision, SceneGate
+from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
+from cls_vla_ros.policy.thresholds import THRESHOLD_PRESETS
 
 __all__ = [
     "THRESHOLD_PRESETS",

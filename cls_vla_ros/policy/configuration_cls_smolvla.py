@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
-from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_rows, parse_threshold
+from cls_vla_ros.policy.thresholds import THRESHOLD_PRESETS, parse_rows, parse_threshold
 from cls_vla_ros.policy.training.cls_objective import OBJECTIVES
 from cls_vla_ros.policy.training.cls_pairs import frame_deltas
 
@@ -46,8 +46,10 @@ class CLSSmolVLAConfig(SmolVLAConfig):
         train_cls_only: train the CLS head and nothing else, on a policy that is trained already;
             its other weights and its normalisation stay what they were, and are saved byte for
             byte. Needs cls_attention="readout".
-        cls_thresholds: rows [interval_s, threshold], sorted by interval: the threshold for the
-            time since the previous full inference, in seconds, as `calibrate` found them. Empty:
+        cls_thresholds: rows [interval_s, threshold_moving, threshold_calm, motion], sorted by
+            interval: the thresholds for the time since the previous full inference, in seconds,
+            where the robot moved by `motion` or more meanwhile, and where it did not, as
+            `calibrate` found them. Rows [interval_s, threshold] have one for both. Empty:
             cls_similarity_threshold for all.
         cls_max_age_s: how old a reused prefix may be, in seconds, likewise; None: the runtime's
             default.
@@ -60,6 +62,8 @@ class CLSSmolVLAConfig(SmolVLAConfig):
             varies by less than half of it is blind; None: not looked at.
         cls_episodes_trained_on: `provenance.fingerprint` of each episode that the CLS head was
             trained on, so that nobody calibrates or judges on them unawares. Training sets it.
+        cls_episodes_calibrated_on: likewise those that `calibrate` saw, so that nobody judges on
+            them.
         glance_width: channels of the network that compares every frame with the cached prefix's,
             see glance.py; 0 for none. It is trained beside the CLS head, on the same pairs.
         glance_trained: whether it was. Training sets it; an untrained one is not asked.
@@ -95,6 +99,7 @@ class CLSSmolVLAConfig(SmolVLAConfig):
     stale_prefix_share: float = 0.0
     train_cls_only: bool = False
     cls_episodes_trained_on: list[str] = field(default_factory=list)
+    cls_episodes_calibrated_on: list[str] = field(default_factory=list)
     glance_width: int = 0
     glance_trained: bool = False
     glance_threshold: float | None = None

@@ -2,22 +2,25 @@
 
 Token 0 of the CLS head is what is seen now, token 1 is a prediction. The gate takes the cosine of
 token 0 now and token 1 of the previous full inference, and compares it with a threshold: a single
-one, or the one that calibration found for the time between the two.
+one, or the one that calibration found for the time between the two and the robot's motion.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-SEEN, PREDICTED = 0, 1
+from cls_vla_ros.policy.thresholds import (
+    THRESHOLD_PRESETS,
+    Row,
+    parse_rows,
+    parse_threshold,
+    row_at,
+)
 
-# A higher threshold is the stricter one, because caching needs similarity > threshold. (The guide
-# that this project comes from has the labels the other way round, against its own rule.)
-THRESHOLD_PRESETS = {"strict": 0.7, "balanced": 0.5, "relaxed": 0.3}
+SEEN, PREDICTED = 0, 1
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,11 @@ class SceneGate:
 
         Args:
             threshold: where `by_interval` is empty, or the time between two inferences unknown.
-            by_interval: rows [interval_s, threshold], sorted by interval: the threshold for the
-                time since the previous full inference. Between rows it is interpolated, beyond
-                the first and the last it is theirs.
+            by_interval: rows [interval_s, threshold_moving, threshold_calm, motion], sorted by
+                interval: the threshold for the time since the previous full inference, where the
+                robot has moved by `motion` or more since, and where it has not; [interval_s,
+                threshold] is for both. Between rows all are interpolated, beyond the first and
+                the last they are theirs.
 
         Raises:
             ValueError: a threshold is no number in [-1, 1] (`threshold` may be a preset's name),
@@ -96,9 +101,9 @@ class SceneGate:
         self.use(value)
 
     @property
-    def by_interval(self) -> tuple[tuple[float, float], ...]:
-        """Those by interval, [interval_s, threshold] each, as they are now; empty for none."""
-        return tuple((at_s, self.threshold_at(at_s)) for at_s, _ in self._by_interval)
+    def by_interval(self) -> tuple[Row, ...]:
+        """Those by interval, as they are now; empty for none."""
+        return tuple(row.shifted(self._threshold - self._given) for row in self._by_interval)
 
     @property
     def lets_all_through(self) -> bool:
@@ -113,12 +118,16 @@ class SceneGate:
         """
         self._threshold = parse_threshold(threshold)
 
-    def threshold_at(self, interval_s: float | None) -> float:
-        """The threshold for a time since the previous full inference, in seconds."""
+    def threshold_at(self, interval_s: float | None, motion: float | None = None) -> float:
+        """The threshold for a time since the previous full inference, and a motion.
+
+        Args:
+            interval_s: in seconds; None where there is no clock.
+            motion: how far the robot has moved since, see `Row`; None where nobody knows.
+        """
         if interval_s is None or not self._by_interval:
             return self._threshold
-        found = float(np.interp(interval_s, *zip(*self._by_interval, strict=True)))
-        return min(max(found + (self._threshold - self._given), -1.0), 1.0)
+        return row_at(self.by_interval, interval_s).threshold_for(motion)
 
     @property
     def has_history(self) -> bool:
@@ -128,13 +137,19 @@ class SceneGate:
         """Forget the history: the next evaluation has nothing to compare with."""
         self._predicted = None
 
-    def evaluate(self, obs_cls_out: Tensor, interval_s: float | None = None) -> GateDecision:
+    def evaluate(
+        self,
+        obs_cls_out: Tensor,
+        interval_s: float | None = None,
+        motion: float | None = None,
+    ) -> GateDecision:
         """Compare what is seen now with what the previous full inference predicted.
 
         Args:
             obs_cls_out: (B, N >= 2, H), the prefix transformer's output at the CLS tokens.
             interval_s: time since that inference's observation, in seconds; None where there is
                 no clock.
+            motion: how far the robot has moved since, see `Row`; None where nobody knows.
 
         Raises:
             ValueError: wrong shape, NaN or infinity, or another batch size or width than the
@@ -167,51 +182,9 @@ class SceneGate:
         )  # (B,)
         per_sample = tuple(similarity.tolist())
         mean = math.fsum(per_sample) / batch_size
-        threshold = self.threshold_at(interval_s)
+        threshold = self.threshold_at(interval_s, motion)
         return GateDecision(mean, per_sample, threshold, True, should_cache=mean > threshold)
 
     def commit(self, obs_cls_out: Tensor) -> None:
         """Make this full inference the history that the next one is compared with."""
         self._predicted = obs_cls_out[:, PREDICTED].detach().clone()
-
-
-def parse_threshold(value: float | str) -> float:
-    """A threshold from a number or a preset's name.
-
-    Raises:
-        ValueError: not a number in [-1, 1] (the range of a cosine) and not a preset.
-    """
-    if isinstance(value, str):
-        if value not in THRESHOLD_PRESETS:
-            raise ValueError(
-                f"unknown threshold preset {value!r}: expected one of "
-                f"{', '.join(THRESHOLD_PRESETS)}, or a number"
-            )
-        return THRESHOLD_PRESETS[value]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1.0 <= value <= 1.0:
-        raise ValueError(
-            f"a similarity threshold is a number in [-1, 1], the range of a cosine; got {value!r}"
-        )
-    return float(value)
-
-
-def parse_rows(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
-    """Thresholds by interval, as a checkpoint's `cls_thresholds` has them.
-
-    Args:
-        rows: [interval_s, threshold] each, sorted by interval; none at all is fine.
-
-    Raises:
-        ValueError: they are not; the text names the row.
-    """
-    parsed: list[tuple[float, float]] = []
-    for row in rows:
-        if isinstance(row, str) or len(row) != 2:
-            raise ValueError(f"expected rows [interval in seconds, threshold], got {row!r}")
-        interval_s = float(row[0])
-        if not (parsed[-1][0] if parsed else 0.0) < interval_s < math.inf:
-            raise ValueError(
-                f"the intervals must be above 0 s and ascending, got {[r[0] for r in rows]}"
-            )
-        parsed.append((interval_s, parse_threshold(row[1])))
-    return tuple(parsed)

@@ -32,7 +32,9 @@ def check_provenance(
     episodes: Sequence[Episode],
     use_trained_on: bool,
     console: Console,
-) -> None:
+    *,
+    is_judged: bool = False,
+) -> list[str | None]:
     """Refuse episodes that a policy was trained on, or say so.
 
     Args:
@@ -40,28 +42,43 @@ def check_provenance(
         episodes: read once for their states and actions.
         use_trained_on: whether they are wanted.
         console: to say what is not as it should be.
+        is_judged: whether those that it was calibrated on are refused as well.
+
+    Returns:
+        The fingerprint of each episode; None for one without actions.
 
     Raises:
-        ValueError: some were trained on, and that is not wanted.
+        ValueError: some were trained or calibrated on, and that is not wanted.
     """
-    known = set(config.cls_episodes_trained_on)
-    if not known:
+    if not config.cls_episodes_trained_on:
         console.print(
             "[bold red]the checkpoint does not say what it was trained on: make sure that these "
             "episodes were not among it[/bold red]"
         )
-        return
-    fingerprints = {episode.name: fingerprint_of(episode) for episode in episodes}
-    if used := [name for name, fingerprint in fingerprints.items() if fingerprint in known]:
-        text = f"the policy was trained on {len(used)} of these episodes ({', '.join(used[:5])})"
+    fingerprints = [fingerprint_of(episode) for episode in episodes]
+    known = {"trained": config.cls_episodes_trained_on}
+    if is_judged:
+        known["calibrated"] = config.cls_episodes_calibrated_on
+    for verb, known_ones in known.items():
+        used = _names(episodes, [found in known_ones for found in fingerprints])
+        if not used:
+            continue
+        text = f"the policy was {verb} on {len(used)} of these episodes ({', '.join(used[:5])})"
         if not use_trained_on:
             raise ValueError(
                 f"{text}: it is surer of them than of others, so thresholds would be too strict "
                 "and figures too good. Take others, or say --use-trained-on"
             )
         console.print(f"[bold red]{text}: what follows looks better than it is[/bold red]")
-    if unknown := [name for name, fingerprint in fingerprints.items() if fingerprint is None]:
+    unknown = _names(episodes, [found is None for found in fingerprints])
+    if unknown and any(known.values()):
         console.print(
             f"[bold red]{len(unknown)} episodes ({', '.join(unknown[:5])}) have no actions, so "
-            "nobody can tell whether they were trained on: say --action-topic[/bold red]"
+            f"nobody can tell whether they were {' or '.join(known)} on: say --action-topic"
+            "[/bold red]"
         )
+    return fingerprints
+
+
+def _names(episodes: Sequence[Episode], which: Sequence[bool]) -> list[str]:
+    return [episode.name for episode, is_it in zip(episodes, which, strict=True) if is_it]

@@ -3,21 +3,12 @@
 import json
 import shutil
 
-import numpy as np
 import pytest
-import torch
 
 from cls_vla_ros.evaluation import evaluate
-from cls_vla_ros.evaluation.evaluation import Evaluated
-from cls_vla_ros.evaluation.measures.detection import LIGHT, ORDINARY, Pairs
-from cls_vla_ros.evaluation.measures.traces import (
-    Trace,
-    differences,
-    joint_distances,
-    similarities,
-)
-from cls_vla_ros.evaluation.report import make_report
-from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, difference
+from cls_vla_ros.recordings.dataset_episodes import open_episodes
+from cls_vla_ros.recordings.episodes import Source, fingerprint_of
+from cls_vla_ros.robot.parameters.params_file import parameters_of
 
 DISTURBED = [(8, "occluder_in", True), (12, "occluder_out", True), (15, "light_dimmed", False)]
 
@@ -49,12 +40,19 @@ def test_the_guard_sees_the_occluder_and_reuse_is_as_the_node_does(
 ):
     bag = make_bag("seen", frames=17, events=DISTURBED, occluded=range(8, 12))
     calm = make_bag("calm", frames=12, seed=1, events=[])
-    report = report_of(bag.path, calm.path)
+    report = report_of("--nuisances", "jpeg,light_sudden", bag.path, calm.path)
     pairs = report["pairs"]
     assert pairs["episodes"] == ["seen", "calm"]
     assert pairs["kinds"] == {"light": 1, "occluder_in": 4, "occluder_out": 4, "ordinary": 12}
     detectors = pairs["detectors"]
     assert set(detectors) == {"gate", "guard", "gate_and_guard", "pixels", "joints"}
+    deployed = pairs["deployed"]
+    assert deployed["guard"]["recall occluder"]["value"] == 1
+    assert deployed["gate"]["false alarms"]["value"] == 0  # open, whatever it sees
+    assert set(pairs["nuisances"]) == {"jpeg", "light_sudden"}
+    under = pairs["nuisances"]["light_sudden"]["guard"]
+    assert under["steady"]["recall all"]["value"] == 1
+    assert 0 <= under["onset"]["value"] <= 1
     assert detectors["guard"]["auc"]["value"] == 1
     assert detectors["guard"]["recall occluder"]["value"] == 1
     assert detectors["gate"]["auc"]["value"] < 1
@@ -62,12 +60,16 @@ def test_the_guard_sees_the_occluder_and_reuse_is_as_the_node_does(
     groups = report["replays"]["groups"]
     assert set(groups) == {"disturbed", "undisturbed"}
     calm = groups["undisturbed"]
-    # Computed at frames 0, 3, 6, 9 of 12: two reuses in a row at most.
-    assert [calm[way]["reuse_fraction"] for way in calm] == pytest.approx([8 / 12] * 4)
+    # Computed at frames 0, 3, 6, 9 of 12, 11 and 10: two reuses in a row at most.
+    assert [calm[way]["reuse_fraction"] for way in calm] == pytest.approx([21 / 33] * 5)
+    assert (calm["gate"]["episodes"], calm["gate"]["replays"]) == (1, 3)
     both = groups["disturbed"]["gate_and_guard"]
     assert both["detection"]["occluder"] == {
         "changes": 2,
-        "miss_rate": 0.0,
+        "shown": 6,
+        # Where the prefix is due anyhow, the guard does not look, and the gate is open here.
+        "miss_rate": pytest.approx(1 / 6),
+        "miss_rate_interval": None,
         "delay_s": {
             "median": pytest.approx(0.002, abs=1e-5),
             "largest": pytest.approx(0.002, abs=1e-5),
@@ -79,10 +81,52 @@ def test_the_guard_sees_the_occluder_and_reuse_is_as_the_node_does(
     assert periodic["reuse_fraction"] == pytest.approx(both["reuse_fraction"])
     ages = [row["age_s"] for row in both["deviation_by_age"]]
     assert ages == pytest.approx([0.05, 0.1])
-    assert both["deviation"]["count"] == 17
+    assert both["deviation"]["count"] == 17 + 16 + 15
+    assert set(groups["disturbed"]) == {
+        "gate",
+        "guard",
+        "gate_and_guard",
+        "timer_and_guard",
+        "periodic",
+    }
     for name in ("detection.png", "replays.png"):
         assert (tmp_path / "out" / name).stat().st_size > 10_000
     assert "untrained: its similarity is noise" in " ".join(capsys.readouterr().out.split())
+
+
+def test_episodes_that_the_policy_was_calibrated_on_are_refused(
+    make_bag, policy, run, params_file, tmp_path
+):
+    bag = make_bag(frames=6, events=[]).path
+    with parameters_of(params_file) as parameters:
+        (episode,) = open_episodes([bag], parameters, Source(action_topic="command"))
+    config = json.loads((policy / "config.json").read_text())
+    config["cls_episodes_calibrated_on"] = [fingerprint_of(episode)]
+    (policy / "config.json").write_text(json.dumps(config))
+    line = ("--policy", policy, "--allow-untrained", "--action-topic", "command", "--no-replays")
+    line += ("--out", tmp_path / "out", "--nuisances", "none", "--every", "2", bag)
+    with pytest.raises(SystemExit, match="was calibrated on 1 of these episodes"):
+        run(evaluate.main, *line)
+    run(evaluate.main, "--use-trained-on", *line)
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert report["trained_on_allowed"]
+    assert report["replays"] is None
+    assert report["pairs"]["nuisances"] == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("--nuisances", "fog"), "there is no nuisance fog"),
+        (("--phases", "0"), "--phases must be at least 1"),
+        (("--every", "0"), "--every must be at least 1"),
+        (("--false-alarms", "1"), "--false-alarms must be between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(run, capsys, line, said):
+    with pytest.raises(SystemExit):
+        run(evaluate.main, *line, "bag")
+    assert said in capsys.readouterr().err
 
 
 def test_without_labels_nothing_is_said_of_detection(make_bag, report_of, capsys):
@@ -95,42 +139,3 @@ def test_without_labels_nothing_is_said_of_detection(make_bag, report_of, capsys
 def test_an_untrained_gate_is_refused(make_bag, run, policy):
     with pytest.raises(SystemExit, match="untrained"):
         run(evaluate.main, "--policy", policy, make_bag(frames=3).path)
-
-
-def trace(frames: int) -> Trace:
-    random = np.random.default_rng(0)
-    pictures = [random.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(frames)]
-    pictures[4] = pictures[2]  # what changed meanwhile is gone again
-    states = random.normal(size=(frames, 3))
-    small = [{"a": Thumbnail.of(p), "b": Thumbnail.of(pictures[0])} for p in pictures]
-    out = torch.randn(frames, 2, 8, generator=torch.Generator().manual_seed(0))
-    return Trace("t", [], np.arange(frames) / 10, states, states[:, None], out, {}, small)
-
-
-def test_scores_are_of_the_two_frames_of_a_pair():
-    of = trace(6)
-    similarity = similarities(of.obs_cls_out, of.obs_cls_out, 2)
-    seen, predicted = of.obs_cls_out[4, 0], of.obs_cls_out[2, 1]
-    assert similarity.shape == (4,)
-    assert similarity[2] == pytest.approx(float(torch.cosine_similarity(seen, predicted, 0)))
-    assert joint_distances(of, 2)[2] == pytest.approx(np.linalg.norm(of.states[4] - of.states[2]))
-    by_hand = [difference(of.thumbnails[t]["a"], of.thumbnails[2]["a"]) for t in (3, 4)]
-    assert differences(of, 2, ["a", "b"], all_between=False)[2] == by_hand[1]
-    assert differences(of, 2, ["a", "b"], all_between=True)[2] == by_hand[0] > 0
-    assert differences(of, 2, ["b"], all_between=True).max() == 0
-
-
-def test_what_is_not_known_is_null_in_the_report():
-    class Args:
-        every, false_alarms, seed, use_trained_on = 4, 0.05, 0, False
-
-    kinds = np.array([ORDINARY, LIGHT, ORDINARY], object)
-    pairs = Pairs(kinds, {"gate": np.array([0.1, 0.2, 0.3])})
-    report = make_report(Evaluated([pairs], ["calm"], {}), Args, "some/policy")
-    assert report["pairs"]["detectors"]["gate"]["auc"] == {
-        "value": None,
-        "low": None,
-        "high": None,
-    }
-    assert report["replays"] is None
-    json.dumps(report, allow_nan=False)

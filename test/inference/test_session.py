@@ -377,6 +377,15 @@ def test_the_threshold_in_force_is_that_of_the_time_since_the_last_full_inferenc
     assert compute(session, seen(11.1)).threshold == 0.3
 
 
+def test_the_threshold_in_force_is_that_of_the_motion_since_the_last_full_inference():
+    rows, std = [[0.1, 0.5, 0.9, 1.0]], np.array([1.0, 2.0])
+    session = Session(0.1, 0, has_gate=True, is_trained=True, by_interval=rows, state_std=std)
+    still, moved, more = (seen(10.0 + n, state=(0.0, y)) for n, y in enumerate((0, 1.9, 3.9)))
+    assert compute(session, still).threshold == 0.1
+    assert compute(session, moved).threshold == 0.9  # 0.95 standard deviations
+    assert compute(session, more).threshold == 0.5
+
+
 def test_adapting_moves_the_thresholds_by_interval_too():
     session = Session(0.5, 0, has_gate=True, is_trained=True, by_interval=[[1.0, 0.7]])
     session.limits = ReuseLimits(adaptive=True)

@@ -6,7 +6,8 @@ import torch
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, SceneGate
+from cls_vla_ros.policy.scene_gate import SceneGate
+from cls_vla_ros.policy.thresholds import THRESHOLD_PRESETS
 
 
 def obs_cls_out(seen, predicted) -> torch.Tensor:
@@ -121,7 +122,10 @@ def test_thresholds_by_interval_move_with_the_single_one():
     gate = SceneGate(0.5, ROWS)
     gate.shift_to(0.45)
     assert gate.threshold_at(0.2) == pytest.approx(0.65)
-    assert gate.by_interval == ((0.1, pytest.approx(0.75)), (0.3, pytest.approx(0.55)))
+    assert [row[:2] for row in gate.by_interval] == [
+        (0.1, pytest.approx(0.75)),
+        (0.3, pytest.approx(0.55)),
+    ]
     gate.shift_to(0.2)
     assert gate.threshold_at(0.1) == pytest.approx(0.5)  # from where it was given, not from 0.45
     assert SceneGate(0.5, [[0.1, 0.9]]).threshold_at(5.0) == 0.9
@@ -133,9 +137,47 @@ def test_a_shifted_threshold_stays_a_cosine():
     assert gate.threshold_at(0.1) == 1.0
 
 
+SPLIT = [[0.1, 0.6, 0.8, 0.2], [0.3, 0.4, 0.7, 0.6]]  # the robot moves, it is calm
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "motion", "threshold"),
+    [
+        *((0.1, 0.19, 0.8), (0.1, 0.2, 0.6), (0.3, 0.59, 0.7), (0.3, 0.6, 0.4), (9.0, 5.0, 0.4)),
+        *((0.2, 0.39, 0.75), (0.2, 0.41, 0.5)),  # thresholds and motion halfway between the rows
+        *((0.1, None, 0.6), (0.1, math.nan, 0.6), (None, 0.0, 0.5)),
+    ],
+)
+def test_a_robot_that_moves_has_a_threshold_of_its_own(interval_s, motion, threshold):
+    gate = SceneGate(0.5, SPLIT)
+    gate.commit(obs_cls_out([[1.0, 0.0]], [[1.0, 0.0]]))
+    decision = gate.evaluate(obs_cls_out([[1.0, 0.0]], [[1.0, 0.0]]), interval_s, motion)
+    assert decision.threshold == pytest.approx(threshold)
+    gate.shift_to(0.4)
+    assert gate.threshold_at(interval_s, motion) == pytest.approx(threshold - 0.1)
+
+
+def test_where_the_motion_is_unknown_the_lower_threshold_holds():
+    assert SceneGate(0.5, [[0.1, 0.8, 0.6, 0.2]]).threshold_at(0.1) == 0.6
+
+
+def test_a_row_of_one_threshold_is_for_both():
+    gate = SceneGate(0.5, [[0.1, 0.8], [0.3, 0.4, 0.6, 0.2]])
+    assert [gate.threshold_at(0.1, motion) for motion in (None, 0.0, 9.0)] == [0.8] * 3
+    assert gate.threshold_at(0.2, 0.05) == pytest.approx(0.7)
+    assert [str(row) for row in gate.by_interval] == [
+        "0.800 at 0.1 s",
+        "0.400 moving, 0.600 calm at 0.3 s",
+    ]
+
+
 @pytest.mark.parametrize(
     "rows",
     [
+        [[0.1, 0.5, 0.5]],
+        [[0.1, 0.5, 1.5, 0.2]],
+        [[0.1, 0.5, 0.5, -0.1]],
+        [[0.1, 0.5, 0.5, math.nan]],
         [[0.1]],
         [[0.2, 0.5], [0.1, 0.5]],
         [[0.1, 0.5], [0.1, 0.6]],

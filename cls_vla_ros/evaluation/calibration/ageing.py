@@ -20,7 +20,6 @@ from cls_vla_ros.inference.observation import picture_names
 from cls_vla_ros.recordings.episodes import Episode, events_between, frame_period_s
 
 PHASES = 2  # replays of each episode, whose prefixes are computed at other frames
-MIN_SAMPLES = 10  # of an age, to say anything of it
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,9 @@ class Ageing:
     """Deviations by age.
 
     Attributes:
-        by_frames: of chunks on a prefix of that age, in frames: root mean square difference from
-            the full recompute with the same noise, divided by `two_noises`.
+        by_frames: of prefixes of that age, in frames: root mean square difference of the steps
+            that are executed until the next inference from those of the full recompute with the
+            same noise, divided by `two_noises`.
         two_noises: root mean square difference of two full recomputes with different noise, mean
             over all frames, in standard deviations of the actions.
         of_noises: (F,) that difference of each frame, divided by the mean.
@@ -40,16 +40,6 @@ class Ageing:
     two_noises: float
     of_noises: np.ndarray
     drift: Drift
-
-    def max_frames(self, max_deviation: float) -> int:
-        """The oldest age up to which the median stays at or below that; 0 if none does."""
-        oldest = 0
-        for frames in sorted(self.by_frames):
-            values = self.by_frames[frames]
-            if len(values) < MIN_SAMPLES or np.median(values) > max_deviation:
-                break
-            oldest = frames
-        return oldest
 
     def to_values(self) -> list[dict[str, float]]:
         """For the report: quantiles by age."""
@@ -107,19 +97,18 @@ def measure_ageing(
             # Decoded anew for each replay: an episode may not fit into memory.
             steps = replay(server, (f.observation for f in episode.frames()), way, its_seed)
             made = chunks(steps)
-            found = deviations(made, trace.actions, scale)
-            first = deviations(made[:, :executed], trace.actions[:, :executed], scale)
             if way is full:
-                of_noise.append(found)
+                of_noise.append(deviations(made, trace.actions, scale))
                 continue
-            for step, deviation, at_first in zip(steps, found, first, strict=True):
+            found = deviations(made[:, :executed], trace.actions[:, :executed], scale)
+            for step, deviation in zip(steps, found, strict=True):
                 age_s = step.inference.cache_age_s
                 frames, began_s = round(age_s / period_s), step.stamp_s - age_s
                 if frames in by_frames and not events_between(
                     episode.events or [], began_s, step.stamp_s
                 ):
                     by_frames[frames].append(float(deviation))
-                    drift.append((age_s, step.inference.motion, float(at_first)))
+                    drift.append((age_s, step.inference.motion, float(deviation)))
         on_episode()
     of_noises = np.concatenate(of_noise)
     two_noises = float(of_noises.mean())

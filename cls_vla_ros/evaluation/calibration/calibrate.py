@@ -1,13 +1,16 @@
 """`calibrate BAG...`: thresholds by interval, and how long a prefix may live, for a checkpoint.
 
 From episodes that it was not trained on: the similarity of undisturbed frames falls with the time
-between two full inferences, so each interval gets its own threshold. Changes are those of the
-labels (BAG.labels.json); where an episode has no events, they are made: a patch appears or
-vanishes, and light is dimmed as what must not count. How far the actions on a reused prefix are
-from those of a full recompute with the same noise, in units of how far two noises are apart, says
-how old a prefix may become, and how far the robot may have moved since. The result goes into the
-checkpoint's config.json, where gate and cache read it, with calibration.json and calibration.png
-beside it.
+between two full inferences and with the robot's motion, so each interval gets a threshold for a
+robot that moves and one for a calm one. They hold on episodes that nobody has seen, on average
+(conformal.py); what is expected of such an episode is said with an interval. Changes are those of
+the labels (BAG.labels.json); where an episode has no events, they are made: a patch appears or
+vanishes, and light is dimmed as what must not count. A policy with a glance gets its threshold
+likewise, from frames as recorded and under every nuisance. How far what is executed on a reused
+prefix is from a full recompute with the same noise, in 95 % of the cases and in units of how far
+two noises are apart, says how far the robot may have moved since, and how old a prefix may become.
+The result goes into the checkpoint's config.json, where gate and cache read it, with
+calibration.json and calibration.png beside it.
 """
 
 import argparse
@@ -23,16 +26,23 @@ from cls_vla_ros.console.arguments import add_policy_and_recordings
 from cls_vla_ros.console.progress import progress
 from cls_vla_ros.evaluation.calibration.ageing import measure_ageing
 from cls_vla_ros.evaluation.calibration.found import Found
+from cls_vla_ros.evaluation.calibration.glance_threshold import (
+    GlanceThreshold,
+    find_glance_threshold,
+    glance_over,
+)
 from cls_vla_ros.evaluation.calibration.intervals import DIGITS, Wanted, intervals_of
-from cls_vla_ros.evaluation.calibration.report import draw, make_report, print_report
+from cls_vla_ros.evaluation.calibration.picture import draw
+from cls_vla_ros.evaluation.calibration.report import make_report, print_report
 from cls_vla_ros.evaluation.calibration.steps import fewest, measure_steps
-from cls_vla_ros.evaluation.loading import load, read_parameters
+from cls_vla_ros.evaluation.loading import Loaded, guarded_cameras, load, read_parameters
 from cls_vla_ros.evaluation.measures.replays import replay
 from cls_vla_ros.evaluation.measures.traces import Trace, record, similarities
 from cls_vla_ros.inference import PolicyServer, ReuseLimits, Session
 from cls_vla_ros.inference.observation import picture_names
 from cls_vla_ros.inference.reuse.gate_sight import smallest_spread
 from cls_vla_ros.policy.checkpoint.calibrated import checkpoint_of, write_calibration
+from cls_vla_ros.policy.training.nuisances import NAMED
 from cls_vla_ros.recordings.episodes import Episode, frame_period_s
 
 INTERVALS = (1, 2, 4, 8, 16)  # frames
@@ -46,9 +56,8 @@ def main() -> None:
         parameters = read_parameters(args)
         checkpoint = checkpoint_of(parameters.read().policy_path)
         loaded = load(parameters, args, console)
-        server, episodes = loaded.server, loaded.episodes
-        traces = record_all(server, episodes, args.seed, console)
-        found = calibrate(server, episodes, traces, parameters.get("rate_hz"), args, console)
+        traces = record_all(loaded.server, loaded.episodes, args.seed, console)
+        found = calibrate(loaded, traces, args, console)
         report = make_report(found, traces, args)
         out = args.out or checkpoint
         out.mkdir(parents=True, exist_ok=True)
@@ -60,7 +69,7 @@ def main() -> None:
         sys.exit(f"calibrate: {error}")
     except KeyboardInterrupt:
         sys.exit("calibrate: stopped; the checkpoint is as it was")
-    print_report(found, traces, console)
+    print_report(found, traces, args, console)
     console.print(f"{out / 'calibration.json'}, {out / 'calibration.png'}")
     written = "not written (--dry-run)" if args.dry_run else f"in {checkpoint / 'config.json'}"
     console.print(f"thresholds and cache limits: {written}")
@@ -73,15 +82,24 @@ def parse_args() -> argparse.Namespace:
     wanted.add_argument(
         "--false-alarms",
         type=float,
-        help="share of ordinary pairs of frames that may be taken for changed (default 0.05)",
+        help="share of the ordinary pairs of frames of an episode that may be taken for changed, "
+        "on average over episodes that nobody has seen (default 0.05)",
     )
     wanted.add_argument(
-        "--miss-rate", type=float, help="share of changed pairs that may be taken for ordinary"
+        "--miss-rate",
+        type=float,
+        help="share of the changed pairs of an episode that may be taken for ordinary, likewise",
     )
     wanted.add_argument(
         "--reuse-rate",
         type=float,
         help="share of the inferences of an undisturbed episode that shall reuse a prefix",
+    )
+    parser.add_argument(
+        "--glance-false-alarms",
+        type=float,
+        help="as --false-alarms, for the glance, which looks at every frame (default: as for the "
+        "gate, or 0.05 with --miss-rate)",
     )
     parser.add_argument(
         "--intervals",
@@ -91,19 +109,12 @@ def parse_args() -> argparse.Namespace:
         help=f"frames between full inferences (default {','.join(map(str, INTERVALS))})",
     )
     parser.add_argument(
-        "--max-deviation",
-        type=float,
-        default=0.5,
-        help="how far the actions on the oldest prefix may be from a full recompute, in the "
-        "median, where 1 is as far as two noises are apart (default 0.5)",
-    )
-    parser.add_argument(
         "--max-tail",
         type=float,
         default=1.0,
         help="how far what is executed on a reused prefix may be from a full recompute, in 95 %% "
         "of the cases, where 1 is as far as two noises are apart: it says how far the robot may "
-        "move since the prefix (default 1)",
+        "move since the prefix, and how old that may become (default 1)",
     )
     parser.add_argument(
         "--steps",
@@ -131,7 +142,7 @@ def parse_args() -> argparse.Namespace:
         "--allow-untrained", action="store_true", help="calibrate an untrained CLS head: noise"
     )
     args = parser.parse_args()
-    for name in ("false_alarms", "miss_rate", "reuse_rate"):
+    for name in ("false_alarms", "miss_rate", "reuse_rate", "glance_false_alarms"):
         value = getattr(args, name)
         if value is not None and not 0 < value < 1:
             parser.error(f"--{name.replace('_', '-')} must be between 0 and 1, got {value}")
@@ -170,28 +181,26 @@ def record_all(
 
 
 def calibrate(
-    server: PolicyServer,
-    episodes: list[Episode],
-    traces: list[Trace],
-    rate_hz: float,
-    args: argparse.Namespace,
-    console: Console,
+    loaded: Loaded, traces: list[Trace], args: argparse.Namespace, console: Console
 ) -> Found:
     """Thresholds, ageing and limits."""
+    server, episodes, rate_hz = loaded.server, loaded.episodes, loaded.parameters.get("rate_hz")
     period_s = float(np.median([frame_period_s(trace.stamps_s) for trace in traces]))
     between_s = max(period_s, 1 / rate_hz)  # two inferences of the node
-    executed, oldest = max(1, round(between_s / period_s)), max(args.intervals)
+    executed, longest = max(1, round(between_s / period_s)), max(args.intervals)
     with progress(console) as bars:
         bar = bars.add_task("action deviation", total=len(episodes))
         step = lambda: bars.advance(bar)  # noqa: E731
-        ageing = measure_ageing(server, episodes, traces, oldest, executed, args.seed, step)
+        ageing = measure_ageing(server, episodes, traces, longest, executed, args.seed, step)
         steps = []
         if args.steps:
             bar = bars.add_task("fewer steps", total=len(args.steps) * len(episodes))
             steps = measure_steps(
                 server, episodes, traces, args.steps, ageing.two_noises, args.seed, step
             )
-    oldest = min(ageing.max_frames(args.max_deviation), int(args.max_delay / period_s + 1e-2))
+    max_motion = round(ageing.drift.max_motion(args.max_tail), DIGITS)
+    oldest = ageing.drift.max_frames(period_s, args.max_tail, max_motion)
+    oldest = min(oldest, int(args.max_delay / period_s + 1e-2))
     max_age_s = round(oldest * period_s, DIGITS)
     max_reuses = int(max_age_s / between_s + 1e-2)
     wanted = Wanted.of(args.false_alarms, args.miss_rate, args.reuse_rate, max_reuses)
@@ -202,16 +211,45 @@ def calibrate(
         ageing,
         max_age_s,
         max_reuses,
-        round(ageing.drift.max_motion(args.max_tail), DIGITS),
+        max_motion,
         min(spreads, default=None),
         steps,
         fewest(steps, ageing.of_noises),
+        glance_of(loaded, traces, oldest, wanted, args, console),
+        [found for found in loaded.fingerprints if found is not None],
     )
     return replace(
         found,
         reuse=reuse_with(server, episodes, found, rate_hz, args.seed),
         executed_p95=ageing.drift.p95_within(max_age_s, found.max_motion),
     )
+
+
+def glance_of(
+    loaded: Loaded,
+    traces: list[Trace],
+    oldest: int,
+    wanted: Wanted,
+    args: argparse.Namespace,
+    console: Console,
+) -> GlanceThreshold | None:
+    """The glance's threshold, for prefixes up to that age in frames; None without a glance."""
+    server = loaded.server
+    if server.glance is None:
+        return None
+    if not (cameras := guarded_cameras(loaded.parameters, server)):
+        console.print("[yellow]no camera is guarded: the glance has nothing to look at[/yellow]")
+        return None
+    frames = [k for k in args.intervals if k <= oldest] or args.intervals[:1]
+    with progress(console) as bars:
+        bar = bars.add_task("glance", total=(1 + len(NAMED)) * len(traces))
+        step = lambda: bars.advance(bar)  # noqa: E731
+        glanced = [
+            glance_over(server, episode, trace, frames, cameras, args.seed, step)
+            for episode, trace in zip(loaded.episodes, traces, strict=True)
+        ]
+    share = args.glance_false_alarms or wanted.false_alarms or 0.05
+    return find_glance_threshold(glanced, share)
 
 
 def reuse_with(

@@ -1,21 +1,24 @@
-"""What the similarity is at each interval between full inferences, and the threshold for it."""
+"""What the similarity is at each interval between full inferences, and the thresholds for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cls_vla_ros.evaluation.measures.detection import LIGHT, ORDINARY, auc, kinds_of
+from cls_vla_ros.evaluation.calibration.conformal import Held, expected, hold
+from cls_vla_ros.evaluation.measures.detection import LIGHT, ORDINARY, auc, is_change, kinds_of
 from cls_vla_ros.evaluation.measures.traces import (
     DIMMED_FRAMES,
     PATCHED_FRAMES,
     Trace,
+    motions,
     similarities,
 )
+from cls_vla_ros.policy.thresholds import Row
 
 CHANGED = "changed"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-DIGITS = 4  # of thresholds and seconds
+DIGITS = 4  # of thresholds, seconds and motions
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Wanted:
     """What the thresholds shall do; one of the two is set.
 
     Attributes:
-        false_alarms: share of the ordinary pairs that are taken for changed.
-        miss_rate: share of the changed pairs that are taken for ordinary.
+        false_alarms: share of an episode's ordinary pairs that are taken for changed.
+        miss_rate: share of its changed pairs that are taken for ordinary.
     """
 
     false_alarms: float | None = None
@@ -50,12 +53,41 @@ class Wanted:
             none = false_alarms is None and miss_rate is None
             return cls(0.05 if none else false_alarms, miss_rate)
         most = max_reuses / (max_reuses + 1)
-        if reuse_rate > most:
+        if reuse_rate >= most:
             raise ValueError(
-                f"a reuse rate of {reuse_rate:g} is more than the {most:.3g} that {max_reuses} "
-                "reuses in a row allow: ask for less, or for a larger --max-deviation"
+                f"a reuse rate of {reuse_rate:g} is not below the {most:.3g} that {max_reuses} "
+                "reuses in a row allow: ask for less, or for a larger --max-tail or --max-delay"
             )
         return cls(1 - reuse_rate / ((1 - reuse_rate) * max_reuses))
+
+
+@dataclass(frozen=True)
+class Similarities:
+    """Of some pairs of frames.
+
+    Attributes:
+        values: (P,) the gate's similarity.
+        motions: (P,) how far the robot moved between the two.
+    """
+
+    values: np.ndarray
+    motions: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def only(self, which: np.ndarray) -> "Similarities":
+        """Some of them, by (P,) bool."""
+        return Similarities(self.values[which], self.motions[which])
+
+    @classmethod
+    def together(cls, parts: Sequence["Similarities"]) -> "Similarities":
+        """Of all parts."""
+        nothing = np.zeros(0)
+        return cls(
+            np.concatenate([nothing, *(part.values for part in parts)]),
+            np.concatenate([nothing, *(part.motions for part in parts)]),
+        )
 
 
 @dataclass(frozen=True)
@@ -64,44 +96,68 @@ class Interval:
 
     Attributes:
         frames: of the recordings.
-        seconds: the same.
-        ordinary: similarities of ordinary pairs.
-        light: of pairs across a change of light.
-        changed: of pairs across a change of the scene, labelled or made.
-        threshold: what was asked for.
+        ordinary: ordinary pairs of all episodes.
+        light: those across a change of light.
+        changed: those across a change of the scene, labelled or made.
+        row: the thresholds, as the checkpoint has them.
+        moving: what the one for a robot that moves holds, in ordinary pairs, or in changed ones
+            where a miss rate was asked for.
+        calm: likewise.
+        rates: (E,) false alarms of each episode, at the thresholds that the others give.
     """
 
     frames: int
-    seconds: float
-    ordinary: np.ndarray
-    light: np.ndarray
-    changed: np.ndarray
-    threshold: float
+    ordinary: Similarities
+    light: Similarities
+    changed: Similarities
+    row: Row
+    moving: Held
+    calm: Held
+    rates: np.ndarray
+
+    @property
+    def seconds(self) -> float:
+        return self.row.interval_s
 
     @property
     def unchanged(self) -> np.ndarray:
-        return np.concatenate([self.ordinary, self.light])
+        """Similarities of ordinary pairs and those across light."""
+        return np.concatenate([self.ordinary.values, self.light.values])
+
+    def alarms(self, of: Similarities) -> np.ndarray:
+        """(P,) whether the gate takes the scene for changed."""
+        return _alarms(of, self.row)
+
+    @property
+    def expected(self) -> dict[str, float | None]:
+        """False alarms in a new episode, see `conformal.expected`; overlapping pairs are one."""
+        return expected(self.rates, len(self.ordinary) / self.frames)
 
     def to_values(self) -> dict[str, object]:
-        """For the report: shares above and below the threshold, areas, quantiles."""
+        """For the report: shares above and below the thresholds, areas, quantiles."""
         groups = {ORDINARY: self.ordinary, LIGHT: self.light, CHANGED: self.changed}
         return {
             "frames": self.frames,
             "seconds": self.seconds,
-            "threshold": self.threshold,
-            "false_alarms": _share(self.ordinary <= self.threshold),
-            "false_alarms_light": _share(self.light <= self.threshold),
-            "miss_rate": _share(self.changed > self.threshold),
-            "auc": _none(auc(-self.changed, -self.unchanged)),
-            "auc_light": _none(auc(-self.changed, -self.light)),
-            "similarities": {name: _quantiles(values) for name, values in groups.items()},
+            "row": list(self.row),
+            "promised": {"moving": self.moving.promised, "calm": self.calm.promised},
+            "episodes": {"moving": self.moving.episodes, "calm": self.calm.episodes},
+            "false_alarms_expected": self.expected,
+            "false_alarms": _share(self.alarms(self.ordinary)),
+            "false_alarms_light": _share(self.alarms(self.light)),
+            "miss_rate": _share(~self.alarms(self.changed)),
+            "auc": _none(auc(-self.changed.values, -self.unchanged)),
+            "auc_light": _none(auc(-self.changed.values, -self.light.values)),
+            "similarities": {name: _quantiles(of.values) for name, of in groups.items()},
         }
 
 
 def intervals_of(
     traces: Sequence[Trace], frames: Sequence[int], period_s: float, wanted: Wanted
 ) -> list[Interval]:
-    """Similarities and threshold for each interval.
+    """Similarities and thresholds for each interval.
+
+    Half of the ordinary pairs are those of a robot that moves, by the median of their motion.
 
     Args:
         traces: of the episodes; one that is shorter than an interval has no part in it.
@@ -112,45 +168,84 @@ def intervals_of(
     Raises:
         ValueError: there are no pairs to take a threshold from.
     """
-    found = []
-    for k in frames:
-        parts = [_similarities(trace, k) for trace in traces if len(trace) > k]
-        names = (ORDINARY, LIGHT, CHANGED)
-        of = {n: np.concatenate([p[n] for p in parts] or [np.zeros(0)]) for n in names}
-        basis = CHANGED if wanted.false_alarms is None else ORDINARY
-        if not len(of[basis]):
-            raise ValueError(
-                f"no {basis} pairs of frames {k} apart: record more or longer episodes"
-                + (
-                    ""
-                    if basis == ORDINARY
-                    else " with labelled changes, or ask for --false-alarms"
-                )
-            )
-        share = wanted.false_alarms if basis == ORDINARY else 1 - wanted.miss_rate
-        threshold = round(float(np.clip(np.quantile(of[basis], share), -1, 1)), DIGITS)
-        found.append(
-            Interval(
-                k, round(k * period_s, DIGITS), of[ORDINARY], of[LIGHT], of[CHANGED], threshold
-            )
+    return [
+        _interval_of([_similarities(t, k) for t in traces if len(t) > k], k, period_s, wanted)
+        for k in frames
+    ]
+
+
+def _interval_of(
+    episodes: list[dict[str, Similarities]], frames: int, period_s: float, wanted: Wanted
+) -> Interval:
+    ordinary, light, changed = (
+        Similarities.together([of[name] for of in episodes]) for name in (ORDINARY, LIGHT, CHANGED)
+    )
+    is_of_changed = wanted.false_alarms is None
+    basis, share = (
+        (CHANGED, wanted.miss_rate) if is_of_changed else (ORDINARY, wanted.false_alarms)
+    )
+    divides = ordinary if len(ordinary) else changed
+    motion = round(float(np.median(divides.motions)), DIGITS) if len(divides) else 0.0
+    # An alarm is a low similarity; a miss is a high one.
+    sign = 1.0 if is_of_changed else -1.0
+    moving, calm = (
+        hold([[sign * of[basis].values[side(of[basis].motions)]] for of in episodes], share)
+        for side in (lambda m: m >= motion, lambda m: m < motion)
+    )
+    if moving is None and calm is None:
+        raise ValueError(
+            f"no {basis} pairs of frames {frames} apart: record more or longer episodes"
+            + (" with labelled changes, or ask for --false-alarms" if is_of_changed else "")
         )
-    return found
+    moving, calm = moving or calm, calm or moving
+    to_threshold = _at_least if is_of_changed else _below_minus
+    seconds = round(frames * period_s, DIGITS)
+    row = Row(seconds, to_threshold(moving.cut), to_threshold(calm.cut), motion)
+    rates = np.array(
+        [
+            _rate(of[ORDINARY], Row(seconds, to_threshold(m), to_threshold(c), motion))
+            for of, m, c in zip(episodes, moving.without, calm.without, strict=True)
+        ]
+    )
+    return Interval(frames, ordinary, light, changed, row, moving, calm, rates)
 
 
-def _similarities(trace: Trace, k: int) -> dict[str, np.ndarray]:
-    usual = trace.obs_cls_out
-    plain = similarities(usual, usual, k)
+def _below_minus(cut: float) -> float:
+    """The highest threshold that a similarity of -cut is above."""
+    return float(np.clip((np.ceil(-cut * 10**DIGITS) - 1) / 10**DIGITS, -1, 1))
+
+
+def _at_least(cut: float) -> float:
+    """The lowest threshold that a similarity of cut is not above."""
+    return float(np.clip(np.ceil(cut * 10**DIGITS) / 10**DIGITS, -1, 1))
+
+
+def _alarms(of: Similarities, row: Row) -> np.ndarray:
+    return of.values <= np.where(of.motions >= row.motion, row.moving, row.calm)
+
+
+def _rate(of: Similarities, row: Row) -> float:
+    """False alarms; NaN where there are no pairs, or nobody else had such."""
+    thresholds = np.where(of.motions >= row.motion, row.moving, row.calm)
+    return float(_alarms(of, row).mean()) if len(of) and np.isfinite(thresholds).all() else np.nan
+
+
+def _similarities(trace: Trace, k: int) -> dict[str, Similarities]:
+    usual, moved = trace.obs_cls_out, motions(trace, k)
+    plain = Similarities(similarities(usual, usual, k), moved)
     if trace.disturbed:
         # A patch appears or vanishes, light is dimmed or restored.
         others = {CHANGED: trace.disturbed[PATCHED_FRAMES], LIGHT: trace.disturbed[DIMMED_FRAMES]}
         return {ORDINARY: plain} | {
-            name: np.concatenate([similarities(usual, other, k), similarities(other, usual, k)])
+            name: Similarities(
+                np.concatenate([similarities(usual, other, k), similarities(other, usual, k)]),
+                np.concatenate([moved, moved]),
+            )
             for name, other in others.items()
         }
     kinds = kinds_of(trace.events or [], trace.stamps_s, k)
-    changed = ~np.isin(kinds, (ORDINARY, LIGHT))
-    found = {ORDINARY: kinds == ORDINARY, LIGHT: kinds == LIGHT, CHANGED: changed}
-    return {name: plain[of] for name, of in found.items()}
+    found = {ORDINARY: kinds == ORDINARY, LIGHT: kinds == LIGHT, CHANGED: is_change(kinds)}
+    return {name: plain.only(of) for name, of in found.items()}
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float]:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 BINS = 12  # of equally many samples
+MIN_SAMPLES = 10  # of an age, to say anything of it
 TAIL = 0.95  # the quantile that is held to the limit: an arm is where its worst actions put it
 
 
@@ -46,6 +47,23 @@ class Drift:
                 break
             largest = motion
         return largest
+
+    def max_frames(self, period_s: float, max_tail: float, max_motion: float) -> int:
+        """The oldest age, in frames, up to which the tail is below a limit; 0 if none is.
+
+        Args:
+            period_s: of a frame.
+            max_tail: of the 95 % quantile of the deviations at each age.
+            max_motion: a prefix from before more than that is not reused, and does not count.
+        """
+        ages = np.where(self.motions <= max_motion, np.rint(self.ages_s / period_s), 0)
+        oldest = 0
+        for frames in range(1, int(ages.max(initial=0)) + 1):
+            deviations = self.deviations[ages == frames]
+            if len(deviations) < MIN_SAMPLES or np.quantile(deviations, TAIL) > max_tail:
+                break
+            oldest = frames
+        return oldest
 
     def p95_within(self, max_age_s: float, max_motion: float) -> float:
         """95 % quantile of the deviations within limits; NaN where there are none."""

@@ -46,7 +46,7 @@ class Pairs:
 
     @property
     def changed(self) -> np.ndarray:
-        return ~np.isin(self.kinds, (ORDINARY, LIGHT, NUISANCE))
+        return is_change(self.kinds)
 
     def only(self, which: np.ndarray) -> "Pairs":
         """Some of them, by (P,) bool."""
@@ -66,6 +66,11 @@ class Pairs:
         begins = inside.copy()
         begins[1:] &= ~inside[:-1] | (self.kinds[1:] != self.kinds[:-1])
         return int(begins.sum())
+
+
+def is_change(kinds: np.ndarray) -> np.ndarray:
+    """Of the kinds of pairs, (P,): which go across a change of the scene, (P,) bool."""
+    return ~np.isin(kinds, (ORDINARY, LIGHT, NUISANCE))
 
 
 def kinds_of(events: Sequence[Event], stamps_s: np.ndarray, frames: int) -> np.ndarray:

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cls_vla_ros.evaluation.measures.timer import is_due
-from cls_vla_ros.inference import Inference, Observation, PolicyServer, ReuseLimits, Session
+from cls_vla_ros.inference import (
+    Inference,
+    Observation,
+    PolicyServer,
+    Reason,
+    ReuseLimits,
+    Session,
+)
 
 SESSION = "replay"
 NEVER = ReuseLimits(enabled=False)
@@ -54,6 +61,48 @@ def periodic(share: float, cameras: Iterable[str], phase: float) -> Way:
         always = ReuseLimits.always(cameras)
         never = replace(always, max_reuses=0)  # but what it computes is kept
         return lambda n: never if is_due(n, share, phase) else always
+
+    return way
+
+
+def periodic_and_eye(
+    share: float, cameras: Iterable[str], phase: float, limits: ReuseLimits
+) -> Way:
+    """As `periodic`, and guard or glance, whichever a policy has, may ask for a prefix as well.
+
+    What these ask for is taken from the timer's share, so that as much is reused, unless they ask
+    for more than that.
+
+    Args:
+        share: in [0, 1], of the inferences after the first.
+        cameras: features of all pictures.
+        phase: in [0, 1).
+        limits: the node's, for guard and glance.
+    """
+
+    def way(session: Session) -> Callable[[int], ReuseLimits]:
+        session.threshold = -1.0
+        always = ReuseLimits.always(cameras)
+        never = replace(always, max_reuses=0)
+        looking = replace(
+            always,
+            guard_threshold=limits.guard_threshold,
+            glance_threshold=limits.glance_threshold,
+            guard_frozen=limits.guard_frozen,
+            unguarded=limits.unguarded,
+        )
+
+        def of(n: int) -> ReuseLimits:
+            reasons = session.counts()[0]
+            computed = sum(reasons.values()) - reasons.get(Reason.REUSED, 0)
+            # What is kept must have been looked at, also where the timer is due.
+            return (
+                looking
+                if computed > int(n * share + phase)
+                else replace(never, unguarded=limits.unguarded)
+            )
+
+        return of
 
     return way
 

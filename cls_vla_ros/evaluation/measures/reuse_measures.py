@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cls_vla_ros.evaluation.measures.detection import group_of
+from cls_vla_ros.evaluation.measures.confidence import over_episodes
+from cls_vla_ros.evaluation.measures.detection import ALL, group_of
 from cls_vla_ros.evaluation.measures.matching import Look, match
 from cls_vla_ros.evaluation.measures.replays import Step
 from cls_vla_ros.inference import Reason
 from cls_vla_ros.recordings.episodes import Event, events_between
 
-GUARD = (Reason.FRAME_DIFFERENT, Reason.FRAME_BLACK, Reason.FRAME_FROZEN)
+# Guard and glance.
+EYE = (Reason.FRAME_DIFFERENT, Reason.FRAME_BLACK, Reason.FRAME_FROZEN, Reason.GLANCE)
 AFTER_CHANGE_S = 0.5  # how long after a change an inference counts as one after it
 
 
@@ -21,8 +23,8 @@ class Catch:
 
     Attributes:
         group: "object" or "occluder", the first word of its kind.
-        caught: whether the first full inference that shows it was due to the guard, or made the
-            gate say so. Later nothing can: the change is in the new prefix.
+        caught: whether the first full inference that shows it was due to guard or glance, or made
+            the gate say so. Later nothing can: the change is in the new prefix.
         delay_s: from the first frame that shows it to that inference, caught or not.
     """
 
@@ -41,8 +43,10 @@ class Played:
         deviation: (F,) from the full recompute with the same noise, in units of two noises.
         after_change: (F,) bool: within 0.5 s after a change of the scene.
         catches: of its changes.
-        false_alarms: how often guard or gate spoke up without a change since the last prefix.
-        duration_s: of the episode.
+        false_alarms: how often gate, guard or glance spoke up without a change since the last
+            prefix.
+        duration_s: of the replay.
+        episode: its name.
     """
 
     reused: np.ndarray
@@ -52,22 +56,26 @@ class Played:
     catches: list[Catch]
     false_alarms: int
     duration_s: float
+    episode: str = ""
 
 
 def spoke_up(step: Step) -> bool:
-    """Whether guard or gate took the scene for changed in this inference."""
+    """Whether gate, guard or glance took the scene for changed in this inference."""
     inference = step.inference
     by_gate = not inference.prefix_reused and inference.decision.scene_changed
-    return by_gate or inference.reason in GUARD
+    return by_gate or inference.reason in EYE
 
 
-def played(steps: Sequence[Step], deviation: np.ndarray, events: Sequence[Event]) -> Played:
+def played(
+    steps: Sequence[Step], deviation: np.ndarray, events: Sequence[Event], episode: str = ""
+) -> Played:
     """Look at a replay.
 
     Args:
         steps: of it.
         deviation: (F,), see `Played`.
         events: the episode's labels.
+        episode: its name.
 
     Raises:
         ValueError: fewer than two steps.
@@ -95,11 +103,16 @@ def played(steps: Sequence[Step], deviation: np.ndarray, events: Sequence[Event]
         [Catch(group_of(s.event.kind), s.caught, s.delay_s) for s in shown],
         len(false_alarms),
         steps[-1].stamp_s - steps[0].stamp_s,
+        episode,
     )
 
 
 def summary(replays: Sequence[Played]) -> dict[str, object]:
-    """Of the same way over several episodes, as JSON holds it."""
+    """Of the same way over several episodes, as JSON holds it.
+
+    Args:
+        replays: of one episode there may be several, which began at other frames.
+    """
     reused, deviation, after = (
         np.concatenate([getattr(r, name) for r in replays])
         for name in ("reused", "deviation", "after_change")
@@ -107,7 +120,8 @@ def summary(replays: Sequence[Played]) -> dict[str, object]:
     catches = [catch for r in replays for catch in r.catches]
     minutes = sum(r.duration_s for r in replays) / 60
     return {
-        "episodes": len(replays),
+        "episodes": len({r.episode for r in replays}),
+        "replays": len(replays),
         "inferences": len(reused),
         "reuse_fraction": float(reused.mean()),
         "deviation": quantiles(deviation),
@@ -115,8 +129,8 @@ def summary(replays: Sequence[Played]) -> dict[str, object]:
         "deviation_after_change": quantiles(deviation[after]),
         "deviation_by_age": _by_age(np.concatenate([r.ages_s for r in replays]), deviation),
         "detection": {
-            group: _detection([c for c in catches if group in ("all", c.group)])
-            for group in ["all", *sorted({c.group for c in catches})]
+            group: _detection(replays, group)
+            for group in [ALL, *sorted({c.group for c in catches})]
         },
         "false_alarms_per_minute": sum(r.false_alarms for r in replays) / minutes,
     }
@@ -128,12 +142,29 @@ def quantiles(values: np.ndarray) -> dict[str, float | int | None]:
     return {"count": len(values), **dict(zip(("median", "p95", "p99"), found, strict=True))}
 
 
-def _detection(catches: list[Catch]) -> dict[str, float | int | None]:
-    delays = [catch.delay_s for catch in catches if catch.caught]
-    missed = sum(not catch.caught for catch in catches)
+def _detection(replays: Sequence[Played], group: str) -> dict[str, object]:
+    catches: list[list[Catch]] = []  # by episode
+    changes = 0
+    for name in dict.fromkeys(r.episode for r in replays):
+        of_replays = [
+            [catch for catch in r.catches if group in (ALL, catch.group)]
+            for r in replays
+            if r.episode == name
+        ]
+        catches.append([catch for inside in of_replays for catch in inside])
+        changes += max(map(len, of_replays))  # several replays show the same changes
+
+    def miss_rate(numbers: list[int]) -> float:
+        caught = [catch.caught for k in numbers for catch in catches[k]]
+        return 1 - float(np.mean(caught)) if caught else float("nan")
+
+    missed = over_episodes(miss_rate, len(catches), changes)
+    delays = [catch.delay_s for of_episode in catches for catch in of_episode if catch.caught]
     return {
-        "changes": len(catches),
-        "miss_rate": missed / len(catches) if catches else None,
+        "changes": changes,
+        "shown": sum(map(len, catches)),
+        "miss_rate": missed["value"],
+        "miss_rate_interval": None if missed["low"] is None else [missed["low"], missed["high"]],
         "delay_s": {
             "median": float(np.median(delays)) if delays else None,
             "largest": max(delays, default=None),

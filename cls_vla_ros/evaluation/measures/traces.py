@@ -1,25 +1,26 @@
-"""What gate and frame guard can know of each frame of an episode, computed once.
+"""What gate, frame guard and glance can know of each frame of an episode, computed once.
 
-From it follow the gate's similarity, the guard's difference and the joints' distance for any two
-frames, whatever the interval between full inferences.
+From it follow the gate's similarity, the guard's difference, the robot's motion and the joints'
+distance for any two frames, whatever the interval between full inferences.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cls_vla_ros.evaluation.measures.disturbed import dimmed, patched
+from cls_vla_ros.evaluation.measures.looks import look_at
 from cls_vla_ros.evaluation.measures.replays import Step, chunks, full, replay
 from cls_vla_ros.inference import Observation, PolicyServer
 from cls_vla_ros.inference.reuse.frame_guard import Thumbnail, difference
+from cls_vla_ros.inference.reuse.glance_look import Look
+from cls_vla_ros.inference.reuse.motion import motion_of
 from cls_vla_ros.policy.scene_gate import SceneGate
-from cls_vla_ros.policy.training.nuisances import draw_patches
 from cls_vla_ros.recordings.episodes import Episode, Event
 
-PATCHED_SHARE = (0.01, 0.15)  # of the picture, that a patch changes
-DIMMED = 0.8  # what is left of the light
 PATCHED_FRAMES, DIMMED_FRAMES = "patched", "dimmed"
 
 
@@ -37,6 +38,8 @@ class Trace:
         disturbed: obs_cls_out of the same frames with a patch in every picture ("patched") and in
             dimmed light ("dimmed"), where that was asked for.
         thumbnails: of each frame, by feature name, likewise.
+        looks: the glance's of each frame, likewise, if the policy has one.
+        state_std: (S,), what one is for each value of the state, see `motion_of`.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Trace:
     obs_cls_out: Tensor
     disturbed: dict[str, Tensor]
     thumbnails: list[dict[str, Thumbnail]]
+    looks: list[Look] = field(default_factory=list)
+    state_std: np.ndarray | float = 1.0
 
     def __len__(self) -> int:
         return len(self.stamps_s)
@@ -57,7 +62,7 @@ def record(
     episode: Episode,
     *,
     inject: bool = False,
-    thumbnails: bool = False,
+    guarded: Collection[str] = (),
     seed: int = 0,
     on_frame: Callable[[], None] = lambda: None,
 ) -> Trace:
@@ -67,7 +72,7 @@ def record(
         server: of the policy.
         episode: with at least two frames.
         inject: whether to run it over disturbed frames too.
-        thumbnails: whether to keep them.
+        guarded: features of the pictures whose thumbnails and looks are kept.
         seed: of the noise, as of a replay, and of the patches.
         on_frame: called after each frame.
 
@@ -76,14 +81,16 @@ def record(
     """
     if not server.config.use_cls_head:
         raise ValueError("the policy has no CLS head (use_cls_head is false): there is no gate")
-    states, small = [], []
+    states, small, looks = [], [], []
 
     def observations() -> Iterator[Observation]:
         for frame in episode.frames():
             states.append(frame.observation.state)
-            if thumbnails:
+            if guarded:
                 images = frame.observation.images
-                small.append({name: Thumbnail.of(image) for name, image in images.items()})
+                small.append({name: Thumbnail.of(images[name]) for name in guarded})
+            if guarded and server.glance:
+                looks.append(look_at(server, frame.observation, guarded))
             yield frame.observation
             on_frame()
 
@@ -93,11 +100,12 @@ def record(
             f"{episode.name} has {len(steps)} frames that can be used; at least 2 are needed. "
             f"Left out: {dict(episode.skipped)}"
         )
-    random = np.random.default_rng(seed)
     disturbed = {}
-    for how in (PATCHED_FRAMES, DIMMED_FRAMES) if inject else ():
-        others = (_disturbed(frame.observation, how, random) for frame in episode.frames())
-        disturbed[how] = _outputs(replay(server, others, full, seed))
+    if inject:
+        others = {PATCHED_FRAMES: patched(episode, seed), DIMMED_FRAMES: dimmed(episode)}
+        for how, other in others.items():
+            observations_of = (frame.observation for frame in other.frames())
+            disturbed[how] = _outputs(replay(server, observations_of, full, seed))
     return Trace(
         episode.name,
         episode.events,
@@ -107,36 +115,14 @@ def record(
         _outputs(steps),
         disturbed,
         small,
+        looks,
+        server.state_std,
     )
 
 
 def _outputs(steps: list[Step]) -> Tensor:
     """(F, N, H)."""
     return torch.cat([step.inference.obs_cls_out for step in steps])
-
-
-def _disturbed(observation: Observation, how: str, random: np.random.Generator) -> Observation:
-    def change(image: np.ndarray) -> np.ndarray:
-        return patched(image, random) if how == PATCHED_FRAMES else (image * DIMMED).astype("u1")
-
-    return replace(observation, images={n: change(i) for n, i in observation.images.items()})
-
-
-def patched(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A picture with something in it that was not there, as training pastes it.
-
-    Args:
-        image: (height, width, 3) uint8.
-        random: for kind, place and size.
-    """
-    generator = torch.Generator().manual_seed(int(random.integers(2**31)))
-    picture = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    while True:
-        patch = draw_patches(picture, generator)
-        pasted = (patch.paste(picture)[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-        # A piece of wall before the wall is not seen; half the picture, anybody sees.
-        if PATCHED_SHARE[0] < (pasted != image).any(2).mean() < PATCHED_SHARE[1]:
-            return pasted
 
 
 def similarities(before: Tensor, now: Tensor, frames: int) -> np.ndarray:
@@ -153,28 +139,39 @@ def similarities(before: Tensor, now: Tensor, frames: int) -> np.ndarray:
 
 
 def differences(
-    trace: Trace, frames: int, cameras: Iterable[str], *, all_between: bool
+    before: Sequence[dict[str, Thumbnail]],
+    now: Sequence[dict[str, Thumbnail]],
+    frames: int,
+    cameras: Iterable[str],
+    *,
+    all_between: bool,
 ) -> np.ndarray:
     """The frame guard's difference of each frame from that `frames` before, (F - frames,).
 
     Args:
-        trace: with thumbnails.
+        before: thumbnails of F frames, of which one is the cached prefix's.
+        now: of the same F frames, perhaps disturbed.
         frames: between the two.
         cameras: features that count; the largest of them does.
         all_between: whether the frames between count too, as for the guard, which looks at every
             inference; else only the last.
     """
-    small = trace.thumbnails
     return np.array(
         [
             max(
-                difference(small[u][name], small[t - frames][name])
+                difference(now[u][name], before[t - frames][name])
                 for u in (range(t - frames + 1, t + 1) if all_between else (t,))
                 for name in cameras
             )
-            for t in range(frames, len(small))
+            for t in range(frames, len(now))
         ]
     )
+
+
+def motions(trace: Trace, frames: int) -> np.ndarray:
+    """How far the robot has moved since the frame `frames` before, (F - frames,)."""
+    pairs = zip(trace.states[:-frames], trace.states[frames:], strict=True)
+    return np.array([motion_of(then, now, trace.state_std) for then, now in pairs])
 
 
 def joint_distances(trace: Trace, frames: int) -> np.ndarray:

@@ -133,7 +133,7 @@ def of_policy(server: PolicyServer) -> dict[str, object]:
 def of_session(session: Session) -> dict[str, object]:
     """What they say of the gate and the cache."""
     of_episode, in_total = session.counts()
-    by_interval = ", ".join(f"{t:.3f} at {s:.3g} s" for s, t in session.thresholds_by_interval)
+    by_interval = ", ".join(map(str, session.thresholds_by_interval))
     return {
         "episode": session.episode,
         "threshold": by_interval or session.threshold,

@@ -6,7 +6,7 @@ The table in the README is printed by `python -m cls_vla_ros.robot.parameters.pa
 from cls_vla_ros.engine import DTYPES, ENGINES
 from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.inference.picture_health import BLACK_LEVEL
-from cls_vla_ros.policy.scene_gate import THRESHOLD_PRESETS, parse_threshold
+from cls_vla_ros.policy.thresholds import THRESHOLD_PRESETS, parse_threshold
 from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS
 from cls_vla_ros.robot.parameters.output_specs import OUTPUT_SPECS
 from cls_vla_ros.robot.parameters.spec import STRINGS, Spec, Value

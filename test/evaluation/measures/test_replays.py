@@ -5,8 +5,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pytest
 
-from cls_vla_ros.evaluation.calibration.ageing import Ageing
-from cls_vla_ros.evaluation.calibration.motion import Drift
 from cls_vla_ros.evaluation.measures.replays import (
     Step,
     blocks,
@@ -14,11 +12,19 @@ from cls_vla_ros.evaluation.measures.replays import (
     deviations,
     full,
     periodic,
+    periodic_and_eye,
     replay,
     spread,
 )
-from cls_vla_ros.evaluation.measures.reuse_measures import played, summary
-from cls_vla_ros.inference import Inference, PolicyServer, Reason, load_policy
+from cls_vla_ros.evaluation.measures.reuse_measures import played, spoke_up, summary
+from cls_vla_ros.inference import (
+    Inference,
+    Observation,
+    PolicyServer,
+    Reason,
+    ReuseLimits,
+    load_policy,
+)
 from cls_vla_ros.policy.scene_gate import GateDecision
 from cls_vla_ros.recordings.episodes import Event
 
@@ -74,19 +80,48 @@ def test_prefixes_of_every_age_are_replayed(server, observations):
     assert [bool(value > 1e-5) for value in off] == [age > 0 for age in ages]
 
 
-def test_the_oldest_age_is_the_last_before_the_first_that_deviates_too_much():
-    values = {frames: np.full(20, off) for frames, off in ((1, 0.1), (2, 0.5), (3, 0.9), (4, 0.2))}
-    nothing = np.zeros(0), Drift(*np.zeros((3, 0)))
-    ageing = Ageing(values, 1.0, *nothing)
-    assert [ageing.max_frames(limit) for limit in (0.05, 0.1, 0.6, 2.0)] == [0, 1, 2, 4]
-    assert (
-        Ageing({1: np.zeros(3)}, 1.0, *nothing).max_frames(1.0) == 0
-    )  # three samples say nothing
+def eye(picture_changes_at=(), frames=13):
+    """Observations whose front camera shows something else from these frames on."""
+    random = np.random.default_rng(0)
+    front, made = random.integers(0, 256, (48, 64, 3), dtype=np.uint8), []
+    for n in range(frames):
+        if n in picture_changes_at:
+            front = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        images = {CAMERAS[0]: front.copy(), CAMERAS[1]: np.full((60, 60, 3), 99, np.uint8)}
+        made.append(Observation(images, np.zeros(3, np.float32), "open", 10 + 0.1 * n))
+    return made
+
+
+LOOKING = ReuseLimits(guard_frozen=False, unguarded=frozenset(CAMERAS[1:]), max_reuses=1)
+
+
+def test_a_timer_with_an_eye_is_a_timer_where_that_sees_nothing(server):
+    share, phase = 0.25, 0.5
+    with_eye = replay(server, eye(), periodic_and_eye(share, CAMERAS, phase, LOOKING), 0)
+    alone = replay(server, eye(), periodic(share, CAMERAS, phase), 0)
+    assert reused(with_eye) == reused(alone)
+    assert sum(reused(alone)) == 9
+
+
+def test_what_the_eye_asks_for_is_taken_from_the_timer(server):
+    way = periodic_and_eye(0.25, CAMERAS, 0.5, LOOKING)
+    steps = replay(server, eye([3, 4]), way, 0)
+    word = "".join("r" if r else "c" for r in reused(steps))
+    #       the timer's at 2, the eye's at 3 and 4 for which it leaves out those at 6 and 10
+    assert word == "crcccrrrrrrrr"
+    assert [s.inference.reason for s in steps[2:5]] == [
+        Reason.MAX_REUSES,
+        *[Reason.FRAME_DIFFERENT] * 2,
+    ]
+    assert sum(reused(steps)) == sum(reused(replay(server, eye(), way, 0)))
+    # An eye that asks for more than the share gets it.
+    steps = replay(server, eye(range(1, 9)), way, 0)
+    assert sum(reused(steps)) == 13 - 9
 
 
 @dataclass
 class Script:
-    """Steps at 10 Hz from a word: c computed, r reused, ! the gate speaks up, g the guard."""
+    """Steps at 10 Hz from a word: c computed, r reused; ! gate, g guard, l glance speak up."""
 
     word: str
 
@@ -95,7 +130,7 @@ class Script:
         for n, letter in enumerate(self.word):
             kept = letter != "!"
             decision = GateDecision(0.0, (0.0,), 0.0, n > 0, should_cache=kept)
-            reason = {"r": Reason.REUSED, "g": Reason.FRAME_DIFFERENT}.get(
+            reason = {"r": Reason.REUSED, "g": Reason.FRAME_DIFFERENT, "l": Reason.GLANCE}.get(
                 letter, Reason.MAX_REUSES
             )
             age_s = 0.1 if letter == "r" else 0.0
@@ -121,6 +156,7 @@ class Script:
         ("crrcr!", [(False, 0.1)], 1),  # what comes later is no catch
         ("c!rrrr", [], 1),  # before it; and no full inference after it
         ("cgrcgg", [(False, 0.1)], 3),
+        ("crlrrr", [(True, 0.0)], 0),  # the glance, as the guard
     ],
 )
 def test_a_change_is_caught_by_the_first_full_inference_or_not_at_all(word, catches, false_alarms):
@@ -144,5 +180,45 @@ def test_a_summary_is_over_all_episodes():
         {"age_s": 0.1, "count": 2, "median": 1.0, "p95": 1.0, "p99": 1.0}
     ]
     detection = found["detection"]["object"]
-    assert (detection["changes"], detection["miss_rate"]) == (2, 0.5)
+    assert (found["episodes"], found["replays"]) == (1, 2)
+    assert (detection["changes"], detection["shown"], detection["miss_rate"]) == (1, 2, 0.5)
+    assert detection["miss_rate_interval"] is None  # of one episode
     assert found["false_alarms_per_minute"] == pytest.approx(60 / 0.6)
+
+
+def test_misses_have_an_interval_over_episodes_whatever_the_replays_of_each():
+    events = [Event(0.2, "object_moved", True)]
+    nothing = np.zeros(4)
+    words = {"a": ("crg!", "crg!", "crg!"), "b": ("crcc", "crg!"), "c": ("crg!",)}
+    replays = [
+        played(Script(word).steps(), nothing, events, name)
+        for name, of in words.items()
+        for word in of
+    ]
+    found = summary(replays)
+    assert (found["episodes"], found["replays"]) == (3, 6)
+    of = found["detection"]["all"]
+    assert (of["changes"], of["shown"]) == (3, 6)
+    assert of["miss_rate"] == pytest.approx(1 / 6)
+    low, high = of["miss_rate_interval"]
+    assert 0 <= low < 1 / 6 < high < 1
+    assert summary(replays[:3])["detection"]["all"]["miss_rate_interval"] is None
+    assert summary([played(Script("crrr").steps(), nothing, [], "d")])["detection"]["all"] == {
+        **{"changes": 0, "shown": 0, "miss_rate": None, "miss_rate_interval": None},
+        "delay_s": {"median": None, "largest": None},
+    }
+
+
+@pytest.mark.parametrize("letter", "gl!")
+def test_who_spoke_up_is_gate_guard_or_glance(letter):
+    assert [spoke_up(step) for step in Script(f"cr{letter}c").steps()] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_replay_of_one_inference_says_nothing():
+    with pytest.raises(ValueError, match="a replay of 1 inferences"):
+        played(Script("c").steps(), np.zeros(1), [])

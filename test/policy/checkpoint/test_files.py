@@ -151,10 +151,12 @@ def test_a_vlm_of_a_hub_keeps_its_name(make_config, vlm, tmp_path):
 
 
 FOUND = {
-    "cls_thresholds": [[0.04, 0.84], [0.3, 0.6]],
+    "cls_thresholds": [[0.04, 0.84], [0.3, 0.6, 0.7, 1.5]],
     "cls_max_age_s": 0.3,
     "cls_max_reuses": 8,
     "cls_episodes_trained_on": ["ab", "cd"],
+    "cls_episodes_calibrated_on": ["ef"],
+    "glance_threshold": 0.7,
 }
 
 
