@@ -67,7 +67,9 @@ class Guidance:
                     f"{chunk_size} x {action_dim}"
                 )
             target[:steps, :dim] = guide.left_over
-            horizon = min(self.config.execution_horizon, steps)
+            # Where the delay reaches lerobot's horizon, nothing would hold the hand-over itself.
+            horizon = self.config.execution_horizon
+            horizon = min(max(horizon, guide.inference_delay + horizon // 2), steps)
             weight[:, 0] = self._processor.get_prefix_weights(
                 guide.inference_delay, horizon, chunk_size
             )

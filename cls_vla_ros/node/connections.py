@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -40,6 +41,7 @@ class Handlers:
     task: Callable
     reset: Callable
     pause: Callable
+    stop: Callable
     watch: Callable
     backward_jump: Callable
     not_taken: Callable
@@ -109,11 +111,20 @@ class Connections:
             take = partial(handlers.state, source)
             self._input(node, type_of(source.type), source.topic, take, qos_of(source))
         self._input(node, String, "task", handlers.task, OUTPUT_QOS)
+        # Once more, for who latched it before the node was there. That publishers which latch
+        # nothing do not match this one is no fault.
+        latched = node.create_subscription(
+            *(String, "task", handlers.task, LATCHED_QOS),
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+        )
+        self._close.append(partial(node.destroy_subscription, latched))
 
         reset = node.create_service(Trigger, "reset", handlers.reset)
         self._close.append(partial(node.destroy_service, reset))
         pause = node.create_service(SetBool, "pause", handlers.pause)
         self._close.append(partial(node.destroy_service, pause))
+        stop = node.create_service(Trigger, "stop", handlers.stop)
+        self._close.append(partial(node.destroy_service, stop))
         self._every(node, WATCH_PERIOD_S, handlers.watch, Clock(clock_type=ClockType.STEADY_TIME))
         any_backward = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False

@@ -7,7 +7,6 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
-from std_srvs.srv import SetBool, Trigger
 
 from cls_vla_ros.engine import DeviceFailedError
 from cls_vla_ros.inference import PolicyServer, Session, Statistics
@@ -17,12 +16,14 @@ from cls_vla_ros.node.health.diagnostics import of_policy, of_session
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.input.inputs import Inputs
 from cls_vla_ros.node.message_types import check_types
-from cls_vla_ros.node.output.action_output import ActionOutput, check_settings
+from cls_vla_ros.node.output.action_output import ActionOutput
 from cls_vla_ros.node.output.ask_controllers import check_controllers
 from cls_vla_ros.node.output.messages import to_scene_change
 from cls_vla_ros.node.parameters import NodeParameters
+from cls_vla_ros.node.services import Services
 from cls_vla_ros.node.transitions import refuse_impossible_transitions
 from cls_vla_ros.node.watchdog import Watchdog
+from cls_vla_ros.robot.action.check_settings import check_settings
 from cls_vla_ros.robot.inference_loop import InferenceLoop, Result
 from cls_vla_ros.robot.load_server import load_server
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
@@ -54,7 +55,7 @@ class PolicyNode(LifecycleNode):
         self._reporter = Reporter(self.get_logger())
         self._connections: Connections | None = None
         self._episode = self._inference_id = 0  # the last ones that were given, across configures
-        self._device_failed = False
+        self._device_failed = self._paused = False
         refuse_impossible_transitions(self)
         self._declared = NodeParameters(self)
         self._graph = Graph(self, self.get_logger().warning)
@@ -99,10 +100,9 @@ class PolicyNode(LifecycleNode):
         if self._device_failed:
             return TransitionCallbackReturn.ERROR
         try:
-            self._loop.stop()
+            self._end_loop()
         except TimeoutError:
             return TransitionCallbackReturn.ERROR
-        self._output.flush("inactive")
         self._reporter.health.hold("inactive")
         return super().on_deactivate(state)
 
@@ -132,7 +132,6 @@ class PolicyNode(LifecycleNode):
         check_settings(settings)
         check_names(self, settings)
         check_controllers(self, settings, self.get_logger().info)
-        # Loading takes a while: what can be wrong without weights is found before it.
         self._buffer = ObservationBuffer(
             settings.cameras, settings.state, self._declared.observation_limits()
         )
@@ -146,6 +145,7 @@ class PolicyNode(LifecycleNode):
             rate_hz=self._declared.get("rate_hz"),
             inference_id=self._inference_id,
             chunk_dt_s=settings.action.dt_s if settings.execution.uses_rtc else None,
+            follows=lambda: self._output.follows,
             on_result=self._on_result,
             on_hold=lambda reason: self._hold(self._graph.explain(reason)),
             on_error=self._on_error,
@@ -162,7 +162,9 @@ class PolicyNode(LifecycleNode):
         self._session = self._server.session()
         self._session.limits = self._declared.reuse_limits(settings.cameras, self._server.config)
         self._declared.set_thresholds(self._session, self._server.config)
+        self._loop.paused = self._paused  # it outlives the policy
         inputs = Inputs(self._buffer, self._reporter, self._now_ns)
+        services = Services(self._reset, self._pause)
         self._connections = Connections(
             self,
             settings,
@@ -170,8 +172,9 @@ class PolicyNode(LifecycleNode):
                 frame=inputs.frame,
                 state=inputs.state,
                 task=self._on_task,
-                reset=self._on_reset,
-                pause=self._on_pause,
+                reset=services.reset,
+                pause=services.pause,
+                stop=services.stop,
                 watch=self._watchdog.look,
                 backward_jump=self._watchdog.jumped_back,
                 not_taken=self._reporter.not_taken,
@@ -185,7 +188,7 @@ class PolicyNode(LifecycleNode):
         """Back to before configure; also from the middle of it."""
         if self._loop is not None:
             try:
-                self._loop.stop()
+                self._end_loop()
             except TimeoutError as error:  # it hands nothing over any more: let it end by itself
                 self._reporter.transition_failed("stop", error)
             self._episode, self._inference_id = self._session.episode, self._loop.inference_id
@@ -199,6 +202,11 @@ class PolicyNode(LifecycleNode):
         self._buffer = self._settings = self._connections = self._output = self._watchdog = None
         if server is not None:
             server.close()
+
+    def _end_loop(self) -> None:
+        self._loop.hush()
+        self._output.flush("inactive", repeats=False, forgets=True)  # before anybody waits
+        self._loop.stop(self._declared.get("inference.timeout_s"))
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
@@ -237,11 +245,6 @@ class PolicyNode(LifecycleNode):
     def _on_task(self, message: String) -> None:
         self.set_parameters([Parameter("task", value=message.data)])
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success = True
-        response.message = f"episode {self._reset('the reset service was called')} begins"
-        return response
-
     def _reset(self, cause: str) -> int:
         return self._episode_began(cause, *self._loop.reset())
 
@@ -249,13 +252,12 @@ class PolicyNode(LifecycleNode):
         self._output.flush(cause)  # after the reset, so that no older chunk comes behind
         return self._reporter.episode_ended(cause, episode, ended)
 
-    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._loop.pause(request.data)
-        if request.data:
-            self._hold("paused")
-        response.success = True
-        response.message = "paused" if request.data else "going on"
-        return response
+    def _pause(self, paused: bool) -> None:
+        self._paused = paused
+        self._loop.pause(paused)
+        if paused:
+            self._output.flush("paused", repeats=False)
+            self._reporter.hold("paused")
 
     # Parameters
 
@@ -281,8 +283,6 @@ class PolicyNode(LifecycleNode):
                 self._declared.set_thresholds(self._session, config)
             elif parameter.name == "task" and (reset := self._loop.set_task(parameter.value)):
                 self._episode_began(f"the task is now {parameter.value!r}", *reset)
-
-    # Diagnostics
 
     def _diagnose(self) -> DiagnosticArray:
         more = {"task": self._declared.get("task"), "graph": self._graph.problems}

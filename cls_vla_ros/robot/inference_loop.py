@@ -16,8 +16,8 @@ from cls_vla_ros.robot.observation.observation_buffer import (
 from cls_vla_ros.robot.stamps import NS
 
 DELAYS = 10  # the longest of the last ones is taken for the next
+USUAL_TIMEOUT_S = 60.0
 POLL_S = 0.1  # how soon the thread sees that it shall stop, while no frames come
-STOP_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class InferenceLoop:
         rate_hz: float,
         inference_id: int,
         chunk_dt_s: float | None,
+        follows: Callable[[], bool],
         on_result: Callable[[Result], None],
         on_hold: Callable[[str], None],
         on_error: Callable[[Exception], None],
@@ -71,6 +72,8 @@ class InferenceLoop:
             inference_id: the last one that was given; the next is one more.
             chunk_dt_s: time between two steps, if a chunk shall go on where the last one will be;
                 else None.
+            follows: whether the last chunk is being executed: one that was refused, or that a
+                hold ended, is nothing to go on from.
             on_result: takes an inference of the present episode.
             on_hold: takes the reason why there is none.
             on_error: takes an exception of an inference; the loop goes on.
@@ -79,7 +82,7 @@ class InferenceLoop:
         self.rate_hz = rate_hz
         self.discarded = 0
         self.paused = False
-        self._chunk_dt_s = chunk_dt_s
+        self._chunk_dt_s, self._follows = chunk_dt_s, follows
         self._delays_s: deque[float] = deque(maxlen=DELAYS)  # from observation to result
         self._busy_since: float | None = None
         self._task = task
@@ -89,6 +92,7 @@ class InferenceLoop:
         self._handover = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._gave_up = False  # waiting for it
         self.inference_id = inference_id
 
     @property
@@ -102,19 +106,28 @@ class InferenceLoop:
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Hand nothing over any more, and end the thread.
-
-        Raises:
-            TimeoutError: the inference under way does not end.
-        """
+    def hush(self) -> None:
+        """Hand nothing over any more, without waiting for the inference under way."""
         with self._handover:
             self._stopping.set()
+
+    def stop(self, timeout_s: float = USUAL_TIMEOUT_S) -> None:
+        """Hand nothing over any more, and end the thread.
+
+        Args:
+            timeout_s: how long the inference under way may take to end. Who asks a second time
+                does not wait again.
+
+        Raises:
+            TimeoutError: it does not end; whatever becomes of it, nobody hears of it.
+        """
+        self.hush()
         if self._thread is not None:
-            self._thread.join(STOP_TIMEOUT_S)
+            timeout_s, self._gave_up = (0.0 if self._gave_up else timeout_s), True
+            self._thread.join(timeout_s)
             if self._thread.is_alive():
-                raise TimeoutError(f"the inference thread did not end within {STOP_TIMEOUT_S:g} s")
-            self._thread = None
+                raise TimeoutError(f"the inference thread did not end within {timeout_s:g} s")
+            self._thread, self._gave_up = None, False
 
     def reset(self) -> tuple[int, Statistics]:
         """Begin a new episode: forget history and observations.
@@ -149,7 +162,7 @@ class InferenceLoop:
         return 0.0 if since is None else time.monotonic() - since
 
     def _next_handover(self) -> Handover | None:
-        if self._chunk_dt_s is None:
+        if self._chunk_dt_s is None or not self._follows():
             return None
         return Handover(self._chunk_dt_s, max(self._delays_s, default=0.0))
 
@@ -161,7 +174,7 @@ class InferenceLoop:
                 if time.monotonic() - last_frames > patience_s and (
                     missing := self._buffer.missing()
                 ):
-                    self._on_hold(missing)
+                    self._tell(self._on_hold, missing)
                 continue
             if self._stopping.wait(max(0.0, due - time.monotonic())):
                 return
@@ -171,14 +184,20 @@ class InferenceLoop:
             try:
                 self._infer_once()
             except NotReadyError as reason:
-                self._on_hold(str(reason))
+                self._tell(self._on_hold, str(reason))
             except DeviceFailedError as error:
-                self._on_device_failed(error)
+                self._tell(self._on_device_failed, error)
                 return
             except Exception as error:
-                self._on_error(error)
+                self._tell(self._on_error, error)
             finally:
                 self._busy_since = None
+
+    def _tell(self, whom: Callable, what: object) -> None:
+        """Unless the loop was stopped meanwhile, and its owner may be another's by now."""
+        with self._handover:
+            if not self._stopping.is_set():
+                whom(what)
 
     def _infer_once(self) -> None:
         with self._handover:  # observation, task and episode belong together
@@ -187,6 +206,8 @@ class InferenceLoop:
         snapshot = self._buffer.snapshot(task, began_ns)
         if self.paused:
             raise NotReadyError("paused: call the service pause with data: false to go on")
+        if not task.strip():
+            raise NotReadyError("there is no task: set the parameter task, or publish on /task")
         self.inference_id += 1
         inference = self._server.infer(
             snapshot.observation, episode=episode, handover=self._next_handover()

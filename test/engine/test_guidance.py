@@ -6,6 +6,7 @@ from lerobot.configs import RTCAttentionSchedule
 from lerobot.policies.rtc.configuration_rtc import RTCConfig
 
 from cls_vla_ros.engine import Guide
+from cls_vla_ros.engine.guidance import Guidance
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +27,21 @@ def test_the_chunk_is_lerobots(
         noise=noise,
         inference_delay=delay,
         prev_chunk_left_over=left_over.expand(2, -1, -1),
-        execution_horizon=policy.config.rtc_config.execution_horizon,
+        # lerobot's own, where the delay does not reach it
+        execution_horizon=max(10, delay + 5),
     )
     engine = make_engine_of(policy)
     guides = [Guide(left_over, delay)] * 2
     actions = engine.denoise(engine.encode_prefix(samples), noise, guides=guides)
     torch.testing.assert_close(actions, expected, atol=5e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("delay", [0, 3, 9, 10, 12, 15, 30])
+def test_where_the_chunk_takes_over_something_holds_it(delay):
+    _, weights = Guidance(None).targets([Guide(torch.ones(47, 3), delay)], 50, 32)
+    assert (weights[0, :delay] == 1).all()
+    assert (weights[0, delay : delay + 5] > 0).all()
+    assert weights[0, -1] == 0
 
 
 @pytest.mark.parametrize("steps", [1, 2, 10])

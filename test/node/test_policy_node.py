@@ -371,7 +371,7 @@ def test_a_transition_that_is_not_possible_is_answered_with_no(robot):
 
 def test_an_inference_that_never_ends_is_given_up(robot, monkeypatch):
     infer(robot, 1)
-    monkeypatch.setattr("cls_vla_ros.robot.inference_loop.STOP_TIMEOUT_S", 0.1)
+    assert robot.set("inference.timeout_s", 0.5).successful
     began, go_on = threading.Event(), threading.Event()
     denoise = robot.node._server.engine.denoise
     monkeypatch.setattr(

@@ -49,8 +49,8 @@ def test_the_node_has_the_right_to_all_that_it_does(make_robot, stream):
         assert names <= rights[right], names - rights[right]
 
 
-def test_an_operator_may_reset_and_pause_and_no_more():
+def test_an_operator_may_reset_pause_and_stop_and_no_more():
     rights = allowed("/operator")
-    assert rights["services", "request"] == {"/reset", "/pause"}
+    assert rights["services", "request"] == {"/reset", "/pause", "/stop"}
     assert rights["topics", "publish"] == {"/rosout", "/parameter_events"}
     assert ("services", "reply") not in rights

@@ -82,9 +82,11 @@ class Rig:
     def __init__(self, rate_hz=1000.0, chunk_dt_s=None):
         self.server, self.buffer = FakeServer(), FakeBuffer()
         self.results, self.holds, self.errors = [], [], []
+        self.follows = True
         self.loop = InferenceLoop(
             self.server, self.buffer, now_ns=time.monotonic_ns, task="a", rate_hz=rate_hz,
             inference_id=0, chunk_dt_s=chunk_dt_s,
+            follows=lambda: self.follows,
             on_result=self.results.append, on_hold=self.holds.append, on_error=self.errors.append,
             on_device_failed=self.errors.append,
         )  # fmt: skip

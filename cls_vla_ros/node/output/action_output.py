@@ -11,11 +11,13 @@ from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.output.messages import to_action_chunk
 from cls_vla_ros.node.output.outlet import Outlet, Sender
 from cls_vla_ros.robot.action.action_limits import check_chunk
+from cls_vla_ros.robot.action.check_settings import given_limits
 from cls_vla_ros.robot.action.chunk_player import Chunk, ChunkPlayer, Hold, next_index
 from cls_vla_ros.robot.action.joint_limits import JointLimits
 from cls_vla_ros.robot.action.orientation import continuous
-from cls_vla_ros.robot.action.outputs import ValueTable, check_outputs, is_played
-from cls_vla_ros.robot.action.point_velocities import point_velocities
+from cls_vla_ros.robot.action.outputs import ValueTable, is_played
+from cls_vla_ros.robot.action.standing import Standing
+from cls_vla_ros.robot.action.trajectory import point_velocities, reachable_from
 from cls_vla_ros.robot.inference_loop import Result
 from cls_vla_ros.robot.joints import UnitMap, ros_unit
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
@@ -56,7 +58,7 @@ class ActionOutput:
         action, execution = settings.action, settings.execution
         self._units = UnitMap.of_settings(action)
         self._table = ValueTable.of(settings)
-        self._given = _given_limits(settings)
+        self._given = given_limits(settings)
         units = [ros_unit(unit) for unit in action.units]
         try:
             self._limits: JointLimits | None = JointLimits.of(action.names, units, **self._given)
@@ -65,12 +67,14 @@ class ActionOutput:
         if settings.limits.from_robot_description:
             self._limits = None  # until it has come
         self._commanded: tuple[np.ndarray, int] | None = None  # (A,) and when
+        self._standing = Standing(self._table.first_step)
         self.player: ChunkPlayer | None = None
         if any(is_played(output, execution.mode) for output in action.outputs):
             self.player = ChunkPlayer(
                 blend_s=execution.blend_s, hold_publish_s=execution.hold_publish_s
             )
         self.action_chunk: Publisher | None = None
+        self.follows = False  # whether the last chunk is being executed
         self._outlets: list[Outlet] = []
 
     def connect(self, number: int, publisher: Sender) -> None:
@@ -107,7 +111,7 @@ class ActionOutput:
         actions = self._units.to_ros(result.inference.actions)  # (T, A)
         now_ns, stamp_ns = self._now_ns(), result.snapshot.newest_frame_ns
         in_force = self.player.in_force(now_ns) if self.player else None
-        start = self._start()
+        start = self._start(now_ns)
         has_first_step = np.isfinite(self._table.first_step)
         near = start if in_force is None else np.where(self._table.is_played, in_force, start)
         actions = continuous(actions, near, action)
@@ -126,13 +130,18 @@ class ActionOutput:
             self._reporter.clamped(checked.text)
         return self._publish(result, checked.actions, now_ns, start)
 
-    def _start(self) -> np.ndarray:
+    def _measured(self) -> np.ndarray:
+        return self._buffer.positions(self._settings.action.names)
+
+    def _start(self, now_ns: int) -> np.ndarray:
         """(A,) where what is commanded begins; NaN where a joint has not said where it is.
 
+        That is what it was told last, so that a grip stays one, unless others moved it since.
         Velocities begin at standing still.
         """
-        measured = self._buffer.positions(self._settings.action.names)
-        return np.where(self._table.is_position, measured, 0.0)
+        with self._lock:
+            begin = self._standing.start(self._measured(), now_ns)
+        return np.where(self._table.is_position, begin, 0.0)
 
     def _publish(
         self, result: Result, actions: np.ndarray, now_ns: int, start: np.ndarray
@@ -149,13 +158,33 @@ class ActionOutput:
                     return self._refuse(refused)
             self.action_chunk.publish(to_action_chunk(result, actions, action))
             if by_chunk := [outlet for outlet in self._outlets if not outlet.is_played]:
-                measured = self._buffer.velocities(action.names)
-                speeds = point_velocities(
-                    actions[first:], action.dt_s, measured, self._limits.velocity
-                )
-                for outlet in by_chunk:
-                    outlet.chunk(stamp_ns, actions, first, speeds)
+                self._send(by_chunk, stamp_ns, actions, start, now_ns)
+            self.follows = True
         return True
+
+    def _send(
+        self,
+        outlets: list[Outlet],
+        stamp_ns: int,
+        actions: np.ndarray,
+        start: np.ndarray,
+        now_ns: int,
+    ) -> None:
+        """To controllers that take chunks whole: what they can reach from where they are."""
+        dt_s, which = self._settings.action.dt_s, self._table.is_position & ~self._table.is_played
+        reached_ns = stamp_ns + round(dt_s * 1e9)  # a step after it is commanded
+        first, late_ns = reachable_from(
+            Chunk(actions, reached_ns, dt_s),
+            np.where(which, start, np.nan),
+            self._limits.velocity,
+            now_ns,
+        )
+        measured = self._buffer.velocities(self._settings.action.names)
+        speeds = point_velocities(actions, dt_s, measured, self._limits.velocity)
+        for outlet in outlets:
+            outlet.chunk(stamp_ns + late_ns, actions, first, speeds[first:])
+        due = Chunk(actions[first:], reached_ns + late_ns + round(first * dt_s * 1e9), dt_s)
+        self._standing.sent(due, self._measured(), which, now_ns)
 
     def _refuse(self, reason: str) -> bool:
         # The chunk before it is no longer played either: what holds commands nothing.
@@ -181,9 +210,12 @@ class ActionOutput:
                 for outlet in self._outlets:
                     if outlet.is_played:
                         outlet.command(sample.values, now_ns)
+                which = self._table.is_played & self._table.is_position
+                self._standing.told(sample.values, self._measured(), which)
 
     def _hold(self, repeated: np.ndarray | None, now_ns: int) -> None:
-        measured = self._buffer.positions(self._settings.action.names)
+        self.follows = False
+        measured = self._measured()
         for outlet in self._outlets:
             if outlet.is_played:
                 outlet.hold(repeated, measured, now_ns)
@@ -210,19 +242,27 @@ class ActionOutput:
             "was held up"
         )
 
-    def flush(self, reason: str) -> None:
-        """Play nothing any more until another chunk comes.
+    def flush(self, reason: str, *, repeats: bool = True, forgets: bool = False) -> None:
+        """Play nothing any more until another chunk comes, and end what controllers still play.
 
         Args:
             reason: why, in words.
+            repeats: whether the last command may be repeated, for execution.hold_publish_s.
+            forgets: whether others may have the arm now: what comes next begins where it is.
         """
         with self._lock:
+            self.follows = False
             if self.player is not None:
-                self.player.flush(reason)
-                self._commanded = None  # what comes next begins where the arm is
-            now_ns, measured = self._now_ns(), self._buffer.positions(self._settings.action.names)
+                self.player.flush(reason, repeats=repeats)
+                self._commanded = None
+            now_ns = self._now_ns()
+            begin = self._standing.start(self._measured(), now_ns)
+            ended = np.zeros(len(begin), bool)
             for outlet in self._outlets:
-                outlet.hold(None, measured, now_ns)
+                ended |= outlet.hold(None, begin, now_ns)
+            self._standing.told(begin, self._measured(), ended)
+            if forgets:
+                self._standing.forget()
 
     def _next_index(self, stamp_ns: int, now_ns: int) -> int:
         """Which step is executed next. A trajectory's point is due one step after its command."""
@@ -232,44 +272,3 @@ class ActionOutput:
         has_trajectory = not all(is_played(output, mode) for output in action.outputs)
         leads_ns = round(action.dt_s * 1e9) if has_trajectory else 0
         return next_index(stamp_ns + leads_ns, action.dt_s, now_ns)
-
-
-def check_settings(settings: Settings) -> None:
-    """Can these actions be executed so? Before weights are loaded.
-
-    Raises:
-        ValueError: the settings contradict each other.
-    """
-    action, limits, execution = settings.action, settings.limits, settings.execution
-    if execution.mode == "stream" and not action.outputs:
-        raise ValueError(
-            "execution.mode 'stream' interpolates between joint positions, but action.kind is "
-            f"{action.kind!r}: set it to 'joint_positions' if that is what they are, name what "
-            "executes them in action.outputs, or set execution.mode to 'chunk'"
-        )
-    check_outputs(settings)
-    if limits.from_robot_description and not ValueTable.of(settings).urdf_names:
-        raise ValueError(
-            "limits.from_robot_description needs actions that are joint positions, because a URDF "
-            f"knows joints only: action.kind is {action.kind!r}, action.outputs "
-            f"{[output.name for output in action.outputs]}"
-        )
-    _given_limits(settings)
-    UnitMap.of_settings(action)
-
-
-def _given_limits(settings: Settings) -> dict[str, dict[str, float]]:
-    limits, names = settings.limits, settings.action.names
-    return {
-        which: _by_joint(which, getattr(limits, which), names)
-        for which in ("lower", "upper", "velocity")
-    }
-
-
-def _by_joint(which: str, values: list[float], names: list[str]) -> dict[str, float]:
-    if values and len(values) != len(names):
-        raise ValueError(
-            f"limits.{which} has {len(values)} values, action.names {len(names)}: give each of "
-            "them one (-.inf and .inf are no limit), or none at all"
-        )
-    return dict(zip(names, values, strict=True)) if values else {}

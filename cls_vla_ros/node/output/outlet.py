@@ -37,6 +37,8 @@ class Outlet:
         self.is_played = is_played(output, settings.execution.mode)
         self._scale = 1 / self._dt_s if kind_of(output) == RELATIVE else 1.0
         self._hold = hold_of(output)
+        if output.hold == "auto" and not self.is_played:
+            self._hold = STOP  # it would play its chunk to the end
         self._publisher = publisher
         self._is_moving = False
         self._zero_until_ns = 0
@@ -71,14 +73,18 @@ class Outlet:
         )
         self._publisher.publish(message)
 
-    def hold(self, repeated: np.ndarray | None, measured: np.ndarray, now_ns: int) -> None:
+    def hold(self, repeated: np.ndarray | None, here: np.ndarray, now_ns: int) -> np.ndarray:
         """There is nothing to command.
 
         Args:
             repeated: (A,) the last command as long as it may be repeated; None after that.
-            measured: (A,) where the joints are; NaN where unknown.
+            here: (A,) where a chunk that is being executed ends; NaN where unknown.
             now_ns: when.
+
+        Returns:
+            (A,) bool, of the values that were told to stay `here`.
         """
+        told = np.zeros(len(here), bool)
         if self._hold == ZERO:
             if self._is_moving:
                 self._zero_until_ns = now_ns + ZERO_FOR_NS
@@ -86,14 +92,16 @@ class Outlet:
             if 0 <= self._zero_until_ns - now_ns <= ZERO_FOR_NS:
                 self._send(np.zeros(len(self._index)), now_ns)
         elif self._hold == STOP:
-            here = measured[self._index]
-            if self._is_moving and not self.is_played and np.isfinite(here).all():
-                # A controller that has a chunk would play it to its end.
-                stop = to_joint_trajectory(now_ns, self._output.rename, here[None], STOP_WITHIN_S)
+            stays = here[self._index]
+            if self._is_moving and not self.is_played and np.isfinite(stays).all():
+                names, still = self._output.rename, np.zeros((1, len(stays)))
+                stop = to_joint_trajectory(now_ns, names, stays[None], STOP_WITHIN_S, speeds=still)
                 self._publisher.publish(stop)
+                told[self._index] = True
         elif repeated is not None and self.is_played:
             self._send(repeated[self._index], now_ns)
         self._is_moving = False
+        return told
 
     def _send(self, values: np.ndarray, now_ns: int) -> None:
         self._publisher.publish(to_command(self._output, values, now_ns, self._rate_hz))

@@ -182,14 +182,18 @@ class ChunkPlayer:
                 return self._value(now_ns)
             return self._repeated(now_ns)
 
-    def flush(self, reason: str) -> None:
+    def flush(self, reason: str, *, repeats: bool = True) -> None:
         """Play nothing any more: from now on every sample is a Hold with this reason.
 
         Args:
             reason: why: stale observations, a reset, deactivation, a time jump.
+            repeats: whether the last command may be repeated; not where others may have moved the
+                arm meanwhile.
         """
         with self._lock:
             self._flush(reason)
+            if not repeats:
+                self._last = None
 
     def _flush(self, reason: str) -> None:
         self._parts, self._stamp_ns, self._reason = [], None, reason

@@ -79,7 +79,12 @@ def test_positions_are_repeated_as_long_as_they_may_be_or_not_at_all():
 
 @pytest.mark.parametrize(
     ("hold", "measured", "stops"),
-    [("stop", np.array([0.1, 0.2]), True), ("stop", NOWHERE, False), ("auto", np.zeros(2), False)],
+    [
+        ("stop", np.array([0.1, 0.2]), True),
+        ("stop", NOWHERE, False),
+        ("auto", np.array([0.1, 0.2]), True),
+        ("repeat", np.array([0.1, 0.2]), False),
+    ],
 )
 def test_a_trajectory_is_ended_where_the_joints_are(hold, measured, stops):
     sender = Sender()
@@ -91,3 +96,4 @@ def test_a_trajectory_is_ended_where_the_joints_are(hold, measured, stops):
     made.hold(None, measured, 2 * S)
     made.hold(None, measured, 3 * S)
     assert [list(m.points[0].positions) for m in sender.sent[1:]] == [[0.1, 0.2]] * stops
+    assert all(list(m.points[0].velocities) == [0.0, 0.0] for m in sender.sent[1:])
