@@ -96,10 +96,9 @@ def test_the_checkpoint_gets_what_was_found():
 
 
 def test_the_report_has_it_all():
-    traces = [
-        type("Trace", (), {"disturbed": {}, "name": "a", "events": [], "__len__": lambda s: 3})()
-    ]
-    report = make_report(found(glance=glance(0.5)), traces, asked(max_tail=2.0))
+    nothing = np.zeros((3, 1))
+    trace = Trace("a", [], nothing, nothing, nothing, torch.zeros(3, 2, 1), {}, [])
+    report = make_report(found(glance=glance(0.5)), [trace], asked(max_tail=2.0))
     assert report["asked"]["max_tail"] == 2.0
     assert report["intervals"][0]["row"] == [0.1, 0.55, 0.65, 1.5]
     assert report["glance"]["threshold"] == 0.5
