@@ -20,7 +20,7 @@ from cls_vla_ros.policy.thresholds import Row
 
 def asked(**more):
     names = ("false_alarms", "miss_rate", "reuse_rate", "glance_false_alarms")
-    told = {"max_tail": 1.0, "max_delay": 0.3, "seed": 0, "use_trained_on": False}
+    told = {"max_tail": 1.0, "max_delay": 0.3, "seed": 0, "use_trained_on": False, "nuisances": []}
     return SimpleNamespace(**(dict.fromkeys(names) | told | more))
 
 
@@ -38,7 +38,7 @@ def found(episodes=8, max_reuses=2, **more) -> Found:
 
 def shown(of: Found, args) -> str:
     console = Console(width=300, record=True, file=io.StringIO())
-    print_report(of, [SimpleNamespace(disturbed={})], args, console)
+    print_report(of, [SimpleNamespace(has_made_changes=False)], args, console)
     return console.export_text()
 
 
