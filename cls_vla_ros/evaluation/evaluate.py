@@ -40,7 +40,7 @@ from rich.console import Console
 from cls_vla_ros.console.arguments import add_policy_and_recordings
 from cls_vla_ros.console.progress import progress
 from cls_vla_ros.evaluation.evaluation import Evaluated, Ways
-from cls_vla_ros.evaluation.loading import load, read_parameters
+from cls_vla_ros.evaluation.loading import ALL, NONE, load, nuisances_of, read_parameters
 from cls_vla_ros.evaluation.measures.traces import record
 from cls_vla_ros.evaluation.pairs import Scorer
 from cls_vla_ros.evaluation.picture import draw
@@ -49,8 +49,6 @@ from cls_vla_ros.inference import PolicyServer
 from cls_vla_ros.policy.training.nuisances import NAMED
 from cls_vla_ros.recordings.episodes import Episode, frame_period_s
 from cls_vla_ros.robot.parameters.parameters import Parameters
-
-ALL, NONE = "all", "none"
 
 
 def main() -> None:
@@ -90,7 +88,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         "--nuisances",
-        type=_nuisances,
+        type=nuisances_of,
         default=ALL,
         metavar="NAME,...",
         help=f"that the pairs are looked at under: some of {', '.join(NAMED)}; {ALL} (default) or "
@@ -125,16 +123,6 @@ def parse_args() -> argparse.Namespace:
     if not 0 < args.false_alarms < 1:
         parser.error("--false-alarms must be between 0 and 1")
     return args
-
-
-def _nuisances(text: str) -> list[str]:
-    names = [] if text == NONE else list(NAMED) if text == ALL else text.split(",")
-    if unknown := [name for name in names if name not in NAMED]:
-        raise argparse.ArgumentTypeError(
-            f"there is no nuisance {', '.join(unknown)}: expected {NONE}, {ALL}, or some of "
-            f"{', '.join(NAMED)}"
-        )
-    return names
 
 
 def evaluate(

@@ -7,12 +7,15 @@ from rich.console import Console
 
 from cls_vla_ros.inference import PolicyServer
 from cls_vla_ros.inference.observation import picture_names
+from cls_vla_ros.policy.training.nuisances import NAMED
 from cls_vla_ros.recordings.checks import check_head, check_provenance
 from cls_vla_ros.recordings.dataset_episodes import open_episodes
 from cls_vla_ros.recordings.episodes import Episode, Source
 from cls_vla_ros.robot.load_server import load_server
 from cls_vla_ros.robot.parameters.parameters import Parameters
 from cls_vla_ros.robot.parameters.params_file import parameters_of
+
+ALL, NONE = "all", "none"  # of the nuisances
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,18 @@ def guarded_cameras(parameters: Parameters, server: PolicyServer) -> list[str]:
     """Features of the policy's pictures that glance and frame guard look at, in its order."""
     unguarded = parameters.reuse_limits(parameters.read().cameras, server.config).unguarded
     return [name for name in picture_names(server.config) if name not in unguarded]
+
+
+def nuisances_of(text: str) -> list[str]:
+    """Of a command line: "all", "none", or names with commas between.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such nuisance.
+    """
+    names = [] if text == NONE else list(NAMED) if text == ALL else text.split(",")
+    if unknown := [name for name in names if name not in NAMED]:
+        raise argparse.ArgumentTypeError(
+            f"there is no nuisance {', '.join(unknown)}: expected {NONE}, {ALL}, or some of "
+            f"{', '.join(NAMED)}"
+        )
+    return names

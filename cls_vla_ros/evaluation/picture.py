@@ -132,7 +132,7 @@ def _draw_replays(groups: dict, path: Path) -> None:
         if any(of["detection"]["all"]["changes"] for of in ways.values()):
             row[2].bar(places[:-1], caught[:-1], 0.5, color=[COLORS[way] for way in ways][:-1])
             for place, of in list(zip(places, ways.values(), strict=True))[:-1]:
-                text = f"{of['false_alarms_per_minute']:.1f} false / min"
+                text = f"{of['false_alarms_per_minute']:.1f}\nfalse / min"
                 row[2].annotate(text, (place, 0.02), ha="center", fontsize=7)
             row[2].set(title="changes caught", ylim=(0, 1.05), xlim=row[1].get_xlim())
         else:

@@ -13,7 +13,12 @@ from cls_vla_ros.recordings.episodes import Event
 
 FRAMES, RATE_HZ = 40, 10.0
 LIMITS = ReuseLimits(
-    max_age_s=1.0, max_reuses=2, guard_threshold=0.4, unguarded=frozenset({"wrist"}), adaptive=True
+    max_age_s=1.0,
+    max_reuses=2,
+    glance_threshold=0.7,
+    guard_threshold=0.4,
+    unguarded=frozenset({"wrist"}),
+    adaptive=True,
 )
 ROWS = [[0.2, 0.7]]
 
@@ -115,6 +120,20 @@ def test_the_ways_are_the_nodes_its_parts_and_two_timers(asked):
     assert timer_and_guard.limits[1].unguarded == LIMITS.unguarded
 
 
+def test_both_timers_reuse_as_much_as_the_node_did_in_that_replay(asked, monkeypatch):
+    told = []
+
+    def periodic(share, cameras, phase):
+        told.append((share, phase))
+        return full
+
+    monkeypatch.setattr(evaluation, "periodic", periodic)
+    monkeypatch.setattr(evaluation, "periodic_and_eye", lambda s, c, p, limits: periodic(s, c, p))
+    Ways(server(), Parameters(), 7).play(Recorded())
+    assert told[0] == told[1]
+    assert told[0][0] == 1 - 10 / 19  # ten of the nineteen after the first are reused
+
+
 def test_a_policy_with_a_glance_has_it_in_the_guards_place():
     names = Ways(server(glance=object()), Parameters(), 0).names
     assert names == ("gate_and_glance", "gate", "glance", "timer_and_glance", PERIODIC)
@@ -126,7 +145,8 @@ def test_the_timer_that_has_an_eye_has_the_nodes(asked):
     played.session.total.reasons[Reason.NO_HISTORY] += 5
     played.session.statistics.reasons[Reason.NO_HISTORY] += 5  # ahead of the timer
     looking = played.of(1)
-    assert (looking.guard_threshold, looking.guard_frozen) == (0.4, True)
+    assert (looking.guard_threshold, looking.glance_threshold) == (0.4, 0.7)
+    assert looking.guard_frozen
     assert looking.max_reuses > 1000
     assert played.of(19).max_reuses == 0  # and now behind it
 

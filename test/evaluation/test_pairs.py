@@ -96,14 +96,14 @@ def test_without_a_glance_the_guard_looks_at_every_frame_between():
 
 
 def test_a_glance_is_in_the_guards_place():
-    looks = [0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 2, 2]
+    looks = [0, 0, 0, 0, 0, 2.8, 0, 0, 0, 0, 2, 2]
     angles = np.zeros(FRAMES)
     angles[8] = 1.5
     of = trace(angles, looks)
     scorer = Scorer(server(Glance()), Parameters())
     assert scorer.eye == "glance"
     found = scorer.pairs(of, of, EVERY)
-    expected = [0, 0, 0, 0.4, 0.4, 0.4, 0, 0, 0.2, 0.2]
+    expected = [0, 0, 0, 0.28, 0.28, 0.28, 0, 0, 0.2, 0.2]
     assert found.scores["glance"] == pytest.approx(expected)
     assert found.alarms["glance"].tolist() == [s > 0.25 for s in expected]
     at_gate = [n == 8 for n in range(2, FRAMES)]
@@ -115,7 +115,7 @@ def test_a_glance_is_in_the_guards_place():
     ].tolist()
     assert set(found.alarms) == {"gate", "glance", "guard", "gate_and_glance"}
     assert found.scores["guard"].max() == 0
-    assert found.scores["gate_and_glance"][3] == pytest.approx(0.4 / 0.25)
+    assert found.scores["gate_and_glance"][3] == pytest.approx(0.28 / 0.25)
     assert found.scores["gate_and_glance"][6] == pytest.approx((1 - np.cos(1.5)) / 0.1)
 
 

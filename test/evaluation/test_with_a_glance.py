@@ -28,9 +28,13 @@ def test_its_threshold_is_calibrated_and_it_has_rows_of_its_own(
     ]
     line = ("--policy", policy, "--action-topic", "command")
     limits = ("--intervals", "1,2", "--false-alarms", "0.2", "--max-tail", "1000")
-    run(calibrate.main, *line, *limits, "--max-delay", "0.12", *bags[:2])
+    limits += ("--nuisances", "haze", "--max-delay", "0.12")
+    run(calibrate.main, *line, *limits, *bags[:2])
     config = load_config(policy)
-    found = json.loads((policy / "calibration.json").read_text())["glance"]
+    report = json.loads((policy / "calibration.json").read_text())
+    shares = report["intervals"][1]["false_alarms_nuisances"]
+    assert set(shares) == {"haze steady", "haze onset"}
+    found = report["glance"]
     assert config.glance_threshold == found["threshold"] > 0
     assert found["promised"] == pytest.approx(0.2 + 0.75 / 3)
     assert found["false_alarms_expected"]["value"] is not None

@@ -46,6 +46,28 @@ def test_first_inference_and_first_after_reset_have_no_history(server, make_obse
         assert server.infer(make_observation()).decision.has_history
 
 
+def test_processors_begin_anew_with_each_episode_and_each_robot(
+    server, make_observation, monkeypatch
+):
+    """A step may remember: what it remembers of one replay has no part in the next."""
+    began = []
+    for name, processor in (("pre", server.preprocess), ("post", server._postprocessor)):
+        monkeypatch.setattr(processor, "reset", lambda name=name: began.append(name))
+
+    def resets(session="left") -> int:
+        began.clear()
+        server.infer(make_observation(), session)
+        assert began.count("pre") == began.count("post")
+        return began.count("pre")
+
+    assert [resets(), resets()] == [1, 0]
+    assert [resets("right"), resets(), resets()] == [1, 1, 0]
+    server.reset("left")
+    assert [resets(), resets()] == [1, 0]
+    server.remove_session("left")  # as each replay of an episode begins
+    assert [resets(), resets()] == [1, 0]
+
+
 def test_the_similarity_is_the_cosine_by_hand(server, make_observation):
     inferences = [server.infer(make_observation(seed)) for seed in range(5)]
     for previous, now in pairwise(inferences):

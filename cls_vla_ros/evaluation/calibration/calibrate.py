@@ -17,14 +17,13 @@ import argparse
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from cls_vla_ros.console.arguments import add_policy_and_recordings
 from cls_vla_ros.console.progress import progress
 from cls_vla_ros.evaluation.calibration.ageing import measure_ageing
+from cls_vla_ros.evaluation.calibration.arguments import parse_args
 from cls_vla_ros.evaluation.calibration.found import Found
 from cls_vla_ros.evaluation.calibration.glance_threshold import (
     GlanceThreshold,
@@ -35,7 +34,12 @@ from cls_vla_ros.evaluation.calibration.intervals import DIGITS, Wanted, interva
 from cls_vla_ros.evaluation.calibration.picture import draw
 from cls_vla_ros.evaluation.calibration.report import make_report, print_report
 from cls_vla_ros.evaluation.calibration.steps import fewest, measure_steps
-from cls_vla_ros.evaluation.loading import Loaded, guarded_cameras, load, read_parameters
+from cls_vla_ros.evaluation.loading import (
+    Loaded,
+    guarded_cameras,
+    load,
+    read_parameters,
+)
 from cls_vla_ros.evaluation.measures.replays import replay
 from cls_vla_ros.evaluation.measures.traces import Trace, record, similarities
 from cls_vla_ros.inference import PolicyServer, ReuseLimits, Session
@@ -45,18 +49,16 @@ from cls_vla_ros.policy.checkpoint.calibrated import checkpoint_of, write_calibr
 from cls_vla_ros.policy.training.nuisances import NAMED
 from cls_vla_ros.recordings.episodes import Episode, frame_period_s
 
-INTERVALS = (1, 2, 4, 8, 16)  # frames
-
 
 def main() -> None:
     """Calibrate; exit 1 with the reason, and an unchanged checkpoint, if that is not possible."""
-    args = parse_args()
+    args = parse_args(__doc__)
     console = Console()
     try:
         parameters = read_parameters(args)
         checkpoint = checkpoint_of(parameters.read().policy_path)
         loaded = load(parameters, args, console)
-        traces = record_all(loaded.server, loaded.episodes, args.seed, console)
+        traces = record_all(loaded, args, console)
         found = calibrate(loaded, traces, args, console)
         report = make_report(found, traces, args)
         out = args.out or checkpoint
@@ -75,104 +77,23 @@ def main() -> None:
     console.print(f"thresholds and cache limits: {written}")
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="calibrate", description=__doc__.split("\n")[0])
-    add_policy_and_recordings(parser)
-    wanted = parser.add_mutually_exclusive_group()
-    wanted.add_argument(
-        "--false-alarms",
-        type=float,
-        help="share of the ordinary pairs of frames of an episode that may be taken for changed, "
-        "on average over episodes that nobody has seen (default 0.05)",
-    )
-    wanted.add_argument(
-        "--miss-rate",
-        type=float,
-        help="share of the changed pairs of an episode that may be taken for ordinary, likewise",
-    )
-    wanted.add_argument(
-        "--reuse-rate",
-        type=float,
-        help="share of the inferences of an undisturbed episode that shall reuse a prefix",
-    )
-    parser.add_argument(
-        "--glance-false-alarms",
-        type=float,
-        help="as --false-alarms, for the glance, which looks at every frame (default: as for the "
-        "gate, or 0.05 with --miss-rate)",
-    )
-    parser.add_argument(
-        "--intervals",
-        type=_numbers,
-        default=INTERVALS,
-        metavar="N,N,...",
-        help=f"frames between full inferences (default {','.join(map(str, INTERVALS))})",
-    )
-    parser.add_argument(
-        "--max-tail",
-        type=float,
-        default=1.0,
-        help="how far what is executed on a reused prefix may be from a full recompute, in 95 %% "
-        "of the cases, where 1 is as far as two noises are apart: it says how far the robot may "
-        "move since the prefix, and how old that may become (default 1)",
-    )
-    parser.add_argument(
-        "--steps",
-        type=_numbers,
-        metavar="N,N,...",
-        help="numbers of denoising steps to try: the fewest whose actions are within the policy's "
-        "own noise are written as num_steps",
-    )
-    parser.add_argument(
-        "--max-delay",
-        type=float,
-        default=0.3,
-        help="how late, in seconds, a change that the frame guard does not see may be noticed: no "
-        "prefix becomes older (default 0.3)",
-    )
-    parser.add_argument("--out", type=Path, help="picture and JSON (default: in the checkpoint)")
-    parser.add_argument("--seed", type=int, default=0, help="of noise and patches (default 0)")
-    parser.add_argument("--dry-run", action="store_true", help="leave config.json as it is")
-    parser.add_argument(
-        "--use-trained-on",
-        action="store_true",
-        help="calibrate on episodes that were trained on: the thresholds are too strict then",
-    )
-    parser.add_argument(
-        "--allow-untrained", action="store_true", help="calibrate an untrained CLS head: noise"
-    )
-    args = parser.parse_args()
-    for name in ("false_alarms", "miss_rate", "reuse_rate", "glance_false_alarms"):
-        value = getattr(args, name)
-        if value is not None and not 0 < value < 1:
-            parser.error(f"--{name.replace('_', '-')} must be between 0 and 1, got {value}")
-    if not args.max_delay >= 0:
-        parser.error(f"--max-delay is a time of 0 s or more, got {args.max_delay}")
-    if not args.max_tail >= 0:
-        parser.error(f"--max-tail is a deviation of 0 or more, got {args.max_tail}")
-    return args
-
-
-def _numbers(text: str) -> list[int]:
-    numbers = sorted({int(part) for part in text.split(",")})
-    if numbers[0] < 1:
-        raise argparse.ArgumentTypeError(f"expected whole numbers from 1 on, got {text}")
-    return numbers
-
-
-def record_all(
-    server: PolicyServer, episodes: list[Episode], seed: int, console: Console
-) -> list[Trace]:
+def record_all(loaded: Loaded, args: argparse.Namespace, console: Console) -> list[Trace]:
     """The traces of all episodes; those without events get changes made for them."""
     traces = []
     with progress(console) as bars:
         bar = bars.add_task("frames", total=None)
-        for episode in episodes:
+        for episode in loaded.episodes:
             bars.update(bar, description=episode.name)
-            inject = not episode.events
-            step = lambda: bars.advance(bar)  # noqa: E731
-            traces.append(record(server, episode, inject=inject, seed=seed, on_frame=step))
-    if made := sum(bool(trace.disturbed) for trace in traces):
+            trace = record(
+                loaded.server,
+                episode,
+                inject=not episode.events,
+                nuisances=args.nuisances,
+                seed=args.seed,
+                on_frame=lambda: bars.advance(bar),
+            )
+            traces.append(trace)
+    if made := sum(trace.has_made_changes for trace in traces):
         console.print(
             f"[yellow]{made} of {len(traces)} episodes have no labelled events: changes were made "
             "by pasting patches into the pictures, and light was dimmed[/yellow]"

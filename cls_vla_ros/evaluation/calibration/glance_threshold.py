@@ -8,15 +8,13 @@ import numpy as np
 from cls_vla_ros.evaluation.calibration.conformal import Held, Parts, expected, hold, risk
 from cls_vla_ros.evaluation.calibration.intervals import DIGITS
 from cls_vla_ros.evaluation.measures.detection import ORDINARY, is_change, kinds_of
-from cls_vla_ros.evaluation.measures.disturbed import WITHOUT_ONSET, patched, under
+from cls_vla_ros.evaluation.measures.disturbed import ONSET, STEADY, WITHOUT_ONSET, patched, under
 from cls_vla_ros.evaluation.measures.looks import glance_scores, looks_at
 from cls_vla_ros.evaluation.measures.traces import Trace
 from cls_vla_ros.inference import PolicyServer
 from cls_vla_ros.inference.reuse.glance_look import Look
 from cls_vla_ros.policy.training.nuisances import NAMED
 from cls_vla_ros.recordings.episodes import Episode
-
-STEADY, ONSET = "steady", "onset"
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """What the similarity is at each interval between full inferences, and the thresholds for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
 from cls_vla_ros.evaluation.calibration.conformal import Held, expected, hold
 from cls_vla_ros.evaluation.measures.detection import LIGHT, ORDINARY, auc, is_change, kinds_of
+from cls_vla_ros.evaluation.measures.disturbed import ONSET, STEADY, WITHOUT_ONSET
 from cls_vla_ros.evaluation.measures.traces import (
     DIMMED_FRAMES,
     PATCHED_FRAMES,
@@ -15,8 +17,10 @@ from cls_vla_ros.evaluation.measures.traces import (
     similarities,
 )
 from cls_vla_ros.policy.thresholds import Row
+from cls_vla_ros.policy.training.nuisances import NAMED
 
 CHANGED = "changed"
+NAMES = (ORDINARY, LIGHT, CHANGED)
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 DIGITS = 4  # of thresholds, seconds and motions
 
@@ -103,7 +107,9 @@ class Interval:
         moving: what the one for a robot that moves holds, in ordinary pairs, or in changed ones
             where a miss rate was asked for.
         calm: likewise.
-        rates: (E,) false alarms of each episode, at the thresholds that the others give.
+        rates: (E,) false alarms of each episode, at the thresholds that the others give; those
+            under nuisances among them.
+        nuisances: ordinary pairs under each nuisance, "jpeg steady" and "jpeg onset" and so on.
     """
 
     frames: int
@@ -114,6 +120,7 @@ class Interval:
     moving: Held
     calm: Held
     rates: np.ndarray
+    nuisances: dict[str, Similarities] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -144,6 +151,9 @@ class Interval:
             "episodes": {"moving": self.moving.episodes, "calm": self.calm.episodes},
             "false_alarms_expected": self.expected,
             "false_alarms": _share(self.alarms(self.ordinary)),
+            "false_alarms_nuisances": {
+                name: _share(self.alarms(of)) for name, of in self.nuisances.items()
+            },
             "false_alarms_light": _share(self.alarms(self.light)),
             "miss_rate": _share(~self.alarms(self.changed)),
             "auc": _none(auc(-self.changed.values, -self.unchanged)),
@@ -188,8 +198,10 @@ def _interval_of(
     motion = round(float(np.median(divides.motions)), DIGITS) if len(divides) else 0.0
     # An alarm is a low similarity; a miss is a high one.
     sign = 1.0 if is_of_changed else -1.0
+    under = [name for name in (episodes[0] if episodes else ()) if name not in NAMES]
+    parts = [basis] if is_of_changed else [basis, *under]
     moving, calm = (
-        hold([[sign * of[basis].values[side(of[basis].motions)]] for of in episodes], share)
+        hold([[sign * of[n].values[side(of[n].motions)] for n in parts] for of in episodes], share)
         for side in (lambda m: m >= motion, lambda m: m < motion)
     )
     if moving is None and calm is None:
@@ -203,11 +215,15 @@ def _interval_of(
     row = Row(seconds, to_threshold(moving.cut), to_threshold(calm.cut), motion)
     rates = np.array(
         [
-            _rate(of[ORDINARY], Row(seconds, to_threshold(m), to_threshold(c), motion))
+            _rate(
+                [of[name] for name in (ORDINARY, *under)],
+                Row(seconds, to_threshold(m), to_threshold(c), motion),
+            )
             for of, m, c in zip(episodes, moving.without, calm.without, strict=True)
         ]
     )
-    return Interval(frames, ordinary, light, changed, row, moving, calm, rates)
+    nuisances = {name: Similarities.together([of[name] for of in episodes]) for name in under}
+    return Interval(frames, ordinary, light, changed, row, moving, calm, rates, nuisances)
 
 
 def _below_minus(cut: float) -> float:
@@ -221,31 +237,42 @@ def _at_least(cut: float) -> float:
 
 
 def _alarms(of: Similarities, row: Row) -> np.ndarray:
-    return of.values <= np.where(of.motions >= row.motion, row.moving, row.calm)
+    return of.values <= _thresholds(of, row)
 
 
-def _rate(of: Similarities, row: Row) -> float:
-    """False alarms; NaN where there are no pairs, or nobody else had such."""
-    thresholds = np.where(of.motions >= row.motion, row.moving, row.calm)
-    return float(_alarms(of, row).mean()) if len(of) and np.isfinite(thresholds).all() else np.nan
+def _thresholds(of: Similarities, row: Row) -> np.ndarray:
+    return np.where(of.motions >= row.motion, row.moving, row.calm)
+
+
+def _rate(parts: Sequence[Similarities], row: Row) -> float:
+    """False alarms, mean over the parts; NaN without pairs, or where nobody else had such."""
+    alarms = [np.where(np.isnan(_thresholds(of, row)), np.nan, _alarms(of, row)) for of in parts]
+    shares = [of.mean() for of in alarms if len(of)]
+    return float(np.mean(shares)) if shares else np.nan
 
 
 def _similarities(trace: Trace, k: int) -> dict[str, Similarities]:
+    """By NAMES, and for each nuisance those that are ordinary, steady and at its onset."""
     usual, moved = trace.obs_cls_out, motions(trace, k)
-    plain = Similarities(similarities(usual, usual, k), moved)
-    if trace.disturbed:
-        # A patch appears or vanishes, light is dimmed or restored.
-        others = {CHANGED: trace.disturbed[PATCHED_FRAMES], LIGHT: trace.disturbed[DIMMED_FRAMES]}
-        return {ORDINARY: plain} | {
-            name: Similarities(
-                np.concatenate([similarities(usual, other, k), similarities(other, usual, k)]),
-                np.concatenate([moved, moved]),
-            )
-            for name, other in others.items()
-        }
     kinds = kinds_of(trace.events or [], trace.stamps_s, k)
-    found = {ORDINARY: kinds == ORDINARY, LIGHT: kinds == LIGHT, CHANGED: is_change(kinds)}
-    return {name: plain.only(of) for name, of in found.items()}
+
+    def of(before: Tensor, now: Tensor, which: np.ndarray) -> Similarities:
+        return Similarities(similarities(before, now, k), moved).only(which)
+
+    which = {ORDINARY: kinds == ORDINARY, LIGHT: kinds == LIGHT, CHANGED: is_change(kinds)}
+    found = {name: of(usual, usual, flags) for name, flags in which.items()}
+    if trace.has_made_changes:
+        # A patch appears or vanishes, light is dimmed or restored.
+        for name, how in ((CHANGED, PATCHED_FRAMES), (LIGHT, DIMMED_FRAMES)):
+            other, every = trace.disturbed[how], np.ones(len(kinds), bool)
+            both = [of(usual, other, every), of(other, usual, every)]
+            found[name] = Similarities.together(both)
+    for name, other in trace.disturbed.items():
+        if name in NAMED:
+            found[f"{name} {STEADY}"] = of(other, other, which[ORDINARY])
+            if name not in WITHOUT_ONSET:
+                found[f"{name} {ONSET}"] = of(usual, other, which[ORDINARY])
+    return found
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float]:

@@ -21,7 +21,7 @@ INJECTED = "made by pasting patches and dimming, because no events were labelled
 
 def changes_are(traces: Sequence[Trace]) -> str:
     """Where the changes come from, in words."""
-    made = sum(bool(trace.disturbed) for trace in traces)
+    made = sum(trace.has_made_changes for trace in traces)
     if made == len(traces):
         return INJECTED
     return "labelled" + (f"; in {made} episodes {INJECTED}" if made else "")
@@ -49,6 +49,7 @@ def make_report(found: Found, traces: Sequence[Trace], args: argparse.Namespace)
             for trace in traces
         ],
         "changes": changes_are(traces),
+        "nuisances": args.nuisances,
         "intervals": [interval.to_values() for interval in found.intervals],
         "glance": None if found.glance is None else found.glance.to_values(),
         "max_age_s": found.max_age_s,

@@ -11,6 +11,7 @@ import torch
 from cls_vla_ros.policy.training.nuisances import NAMED, draw_patches
 from cls_vla_ros.recordings.episodes import Episode, Event, Frame
 
+STEADY, ONSET = "steady", "onset"  # in both frames of a pair, in the later alone
 # It begins as nothing and grows over 60 frames, so both frames of a pair are in it.
 WITHOUT_ONSET = ("light_gradual",)
 PATCHED_SHARE = (0.01, 0.15)  # of the picture, that a patch changes

@@ -88,9 +88,7 @@ def played(
     ages_s = np.array([step.inference.cache_age_s for step in steps])
     step_s = np.diff([step.stamp_s for step in steps]).min()
     looks = [
-        Look(step.stamp_s, spoke_up(step))
-        for step in steps[1:]
-        if not step.inference.prefix_reused
+        Look(step.stamp_s, spoke_up(step)) for step in steps if not step.inference.prefix_reused
     ]
     shown, false_alarms = match(looks, events, began_s=steps[0].stamp_s)
     return Played(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cls_vla_ros.evaluation.measures.disturbed import dimmed, patched
+from cls_vla_ros.evaluation.measures.disturbed import dimmed, patched, under
 from cls_vla_ros.evaluation.measures.looks import look_at
 from cls_vla_ros.evaluation.measures.replays import Step, chunks, full, replay
 from cls_vla_ros.inference import Observation, PolicyServer
@@ -36,7 +36,7 @@ class Trace:
         actions: (F, T, A).
         obs_cls_out: (F, N, H) float32.
         disturbed: obs_cls_out of the same frames with a patch in every picture ("patched") and in
-            dimmed light ("dimmed"), where that was asked for.
+            dimmed light ("dimmed"), where that was asked for, and under nuisances, by their names.
         thumbnails: of each frame, by feature name, likewise.
         looks: the glance's of each frame, likewise, if the policy has one.
         state_std: (S,), what one is for each value of the state, see `motion_of`.
@@ -56,12 +56,18 @@ class Trace:
     def __len__(self) -> int:
         return len(self.stamps_s)
 
+    @property
+    def has_made_changes(self) -> bool:
+        """Whether changes were made by pasting, because there are none in it."""
+        return PATCHED_FRAMES in self.disturbed
+
 
 def record(
     server: PolicyServer,
     episode: Episode,
     *,
     inject: bool = False,
+    nuisances: Collection[str] = (),
     guarded: Collection[str] = (),
     seed: int = 0,
     on_frame: Callable[[], None] = lambda: None,
@@ -71,7 +77,8 @@ def record(
     Args:
         server: of the policy.
         episode: with at least two frames.
-        inject: whether to run it over disturbed frames too.
+        inject: whether to run it over patched and dimmed frames too.
+        nuisances: under which to run it over the frames too.
         guarded: features of the pictures whose thumbnails and looks are kept.
         seed: of the noise, as of a replay, and of the patches.
         on_frame: called after each frame.
@@ -100,12 +107,13 @@ def record(
             f"{episode.name} has {len(steps)} frames that can be used; at least 2 are needed. "
             f"Left out: {dict(episode.skipped)}"
         )
-    disturbed = {}
+    others = {name: under(episode, name, seed) for name in nuisances}
     if inject:
-        others = {PATCHED_FRAMES: patched(episode, seed), DIMMED_FRAMES: dimmed(episode)}
-        for how, other in others.items():
-            observations_of = (frame.observation for frame in other.frames())
-            disturbed[how] = _outputs(replay(server, observations_of, full, seed))
+        others |= {PATCHED_FRAMES: patched(episode, seed), DIMMED_FRAMES: dimmed(episode)}
+    disturbed = {
+        how: _outputs(replay(server, (f.observation for f in other.frames()), full, seed))
+        for how, other in others.items()
+    }
     return Trace(
         episode.name,
         episode.events,

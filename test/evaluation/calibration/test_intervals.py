@@ -1,6 +1,7 @@
 """Thresholds from similarities that are made, and what they do."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,54 @@ def test_made_changes_go_both_ways():
     assert interval.changed.values == pytest.approx([np.cos(1.0)] * 3 + [1.0] * 3)
     assert interval.changed.motions == pytest.approx([1, 0, 3, 1, 0, 3])
     assert interval.light.values == pytest.approx([np.cos(0.2)] * 3 + [1.0] * 3)
+
+
+def under_nuisances(seed: int) -> Trace:
+    """Ordinary at 0.2 to 0.4, a little more in haze, which looks like a change as it begins."""
+    random = np.random.default_rng(seed)
+    usual = random.uniform(0.2, 0.4, 60)
+    haze = random.uniform(0.3, 0.5, 60)
+    moved = [Event(3.0, "object_moved", True)]
+    return trace(usual, moved, {"haze": haze, "light_gradual": usual}, np.arange(60.0))
+
+
+def test_pairs_under_nuisances_are_ordinary_steady_and_at_their_onset():
+    traces = [under_nuisances(seed) for seed in range(10)]
+    (interval,) = intervals_of(traces, [1], 0.1, Wanted(false_alarms=0.1))
+    assert list(interval.nuisances) == ["haze steady", "haze onset", "light_gradual steady"]
+    assert {len(of) for of in interval.nuisances.values()} == {10 * 58}  # without the change
+    assert len(interval.ordinary) == 10 * 58
+    shares = interval.to_values()["false_alarms_nuisances"]
+    # The four parts weigh the same, and all that may alarm is in haze.
+    kept = (0.1 * 11 - 0.25) / 10
+    assert interval.to_values()["false_alarms"] == 0
+    assert shares["light_gradual steady"] == 0
+    both = (shares["haze steady"] + shares["haze onset"]) / 4
+    assert both == pytest.approx(kept, abs=0.01)
+    assert interval.expected["value"] == pytest.approx(kept, abs=0.05)
+    plain = [replace(of, disturbed={}) for of in traces]
+    (without,) = intervals_of(plain, [1], 0.1, Wanted(false_alarms=0.1))
+    assert without.row.calm > interval.row.calm
+    assert without.nuisances == {}
+
+
+def test_a_nuisance_is_compared_with_itself_or_at_its_onset_with_what_was_before():
+    of = under_nuisances(0)
+    predicted = of.obs_cls_out.clone()
+    predicted[:, 1] = torch.tensor([0.0, 1.0])
+    other = replace(of, disturbed={"haze": predicted, "light_gradual": of.obs_cls_out})
+    (interval,) = intervals_of([other], [1], 0.1, Wanted(false_alarms=0.3))
+    haze = torch.sin(torch.atan2(predicted[1:, 0, 1], predicted[1:, 0, 0]))
+    steady, onset = (interval.nuisances[f"haze {how}"].values for how in ("steady", "onset"))
+    assert steady == pytest.approx(np.delete(haze.numpy(), 29), abs=1e-5)
+    assert onset == pytest.approx(np.sqrt(1 - steady**2), abs=1e-4)
+
+
+def test_a_miss_rate_does_not_look_at_nuisances():
+    traces = [under_nuisances(seed) for seed in range(4)]
+    plain = [replace(of, disturbed={}) for of in traces]
+    rows = [intervals_of(of, [1], 0.1, Wanted(miss_rate=0.3))[0].row for of in (traces, plain)]
+    assert rows[0] == rows[1]
 
 
 @pytest.mark.parametrize("wanted", [Wanted(false_alarms=0.05), Wanted(miss_rate=0.1)])

@@ -18,7 +18,7 @@ from cls_vla_ros.policy.thresholds import Row
 
 def asked(**more):
     names = ("false_alarms", "miss_rate", "reuse_rate", "glance_false_alarms")
-    told = {"max_tail": 1.0, "max_delay": 0.3, "seed": 0, "use_trained_on": False}
+    told = {"max_tail": 1.0, "max_delay": 0.3, "seed": 0, "use_trained_on": False, "nuisances": []}
     return SimpleNamespace(**(dict.fromkeys(names) | told | more))
 
 
@@ -36,7 +36,7 @@ def found(episodes=8, max_reuses=2, **more) -> Found:
 
 def shown(of: Found, args) -> str:
     console = Console(width=300, record=True, file=io.StringIO())
-    print_report(of, [SimpleNamespace(disturbed={})], args, console)
+    print_report(of, [SimpleNamespace(has_made_changes=False)], args, console)
     return console.export_text()
 
 
@@ -94,10 +94,9 @@ def test_the_checkpoint_gets_what_was_found():
 
 
 def test_the_report_has_it_all():
-    traces = [
-        type("Trace", (), {"disturbed": {}, "name": "a", "events": [], "__len__": lambda s: 3})()
-    ]
-    report = make_report(found(glance=glance(0.5)), traces, asked(max_tail=2.0))
+    nothing = np.zeros((3, 1))
+    trace = Trace("a", [], nothing, nothing, nothing, torch.zeros(3, 2, 1), {}, [])
+    report = make_report(found(glance=glance(0.5)), [trace], asked(max_tail=2.0))
     assert report["asked"]["max_tail"] == 2.0
     assert report["intervals"][0]["row"] == [0.1, 0.55, 0.65, 1.5]
     assert report["glance"]["threshold"] == 0.5

@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 
+from cls_vla_ros.evaluation.measures.confidence import share_interval
 from cls_vla_ros.evaluation.measures.detection import (
     LIGHT,
+    NUISANCE,
     ORDINARY,
     Pairs,
     auc,
+    deployed,
+    joined,
     kinds_of,
     measure,
     recall,
@@ -74,3 +78,34 @@ def test_measures_come_with_an_interval_over_episodes():
     few = measure([pairs(seed, 1.5) for seed in range(4)], "gate", 0.05)
     width = [f["auc"]["high"] - f["auc"]["low"] for f in (found, few)]
     assert width[0] < width[1]
+
+
+def test_at_the_nodes_thresholds_the_alarms_count_whatever_the_scores():
+    kinds = np.array([ORDINARY] * 40 + ["object_moved"] * 4 + ["occluder_in"] * 4, object)
+    alarms = np.array([True] * 2 + [False] * 38 + [True] * 4 + [False] * 4)
+    of = Pairs(kinds, {"gate": np.zeros(48)}, {"gate": alarms}, 4)
+    found = deployed([of, of, of], "gate")
+    values = {name: measured["value"] for name, measured in found.items()}
+    assert values == {
+        **{"recall all": 0.5, "recall object": 1.0, "recall occluder": 0.0},
+        "false alarms": 0.05,
+    }
+    # Nothing varies: three changes, and thirty pairs that do not overlap, are what is known.
+    assert found["recall object"]["low"] == pytest.approx(share_interval(1.0, np.ones(3), 3)[0])
+    assert found["false alarms"]["high"] == pytest.approx(
+        share_interval(0.05, np.full(3, 0.05), 30)[1]
+    )
+
+
+def test_parts_of_an_episode_are_joined():
+    first = Pairs(
+        np.array([ORDINARY, "object_moved"], object), {"a": np.zeros(2), "b": np.ones(2)}
+    )
+    other = Pairs(np.array([ORDINARY], object), {"a": np.ones(1)}, {}, 1).as_kind(NUISANCE)
+    both = joined([first, other])
+    assert both.kinds.tolist() == [ORDINARY, "object_moved", NUISANCE]
+    assert both.changed.tolist() == [False, True, False]
+    assert set(both.scores) == {"a"}
+    assert both.scores["a"].tolist() == [0, 0, 1]
+    assert both.only(both.changed).scores["a"].tolist() == [0]
+    assert both.changes("all") == 1

@@ -130,11 +130,21 @@ def test_a_trace_has_what_is_known_of_each_frame():
 def test_changes_are_made_where_that_is_asked_for():
     of = record(server := Server(), Recorded(), inject=True, seed=5)
     assert set(of.disturbed) == {PATCHED_FRAMES, DIMMED_FRAMES}
+    assert of.has_made_changes
     usual, dim = of.obs_cls_out[:, 0, 0], of.disturbed[DIMMED_FRAMES][:, 0, 0]
     assert dim.numpy() == pytest.approx(0.8 * usual.numpy(), rel=0.01)
     assert (of.disturbed[PATCHED_FRAMES][:, 0, 0] != usual).all()
     assert server.seeds == [5, 5, 5]  # the same noise for all
     assert of.looks == of.thumbnails == []
+
+
+def test_nuisances_are_run_over_the_same_frames():
+    of = record(server := Server(), Recorded(), nuisances=["light_sudden"], seed=5)
+    assert set(of.disturbed) == {"light_sudden"}
+    assert not of.has_made_changes
+    usual, dim = of.obs_cls_out[:, 0, 0], of.disturbed["light_sudden"][:, 0, 0]
+    assert dim.numpy() == pytest.approx(0.6 * usual.numpy(), rel=0.01)
+    assert server.seeds == [5, 5]
 
 
 def test_what_has_no_gate_or_too_few_frames_is_refused():
