@@ -28,8 +28,9 @@ from torch import Tensor
 from cls_vla_ros.engine import Sample
 from cls_vla_ros.inference.observation import Observation
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.tokenizer_step import CarriedTokenizerStep
 
-FOR_TEXT = (NewLineTaskProcessorStep, TokenizerProcessorStep)
+FOR_TEXT = (NewLineTaskProcessorStep, TokenizerProcessorStep, CarriedTokenizerStep)
 NOT_FOR_PICTURES = (
     *FOR_TEXT,
     AddBatchDimensionProcessorStep,

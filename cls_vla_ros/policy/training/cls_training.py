@@ -12,6 +12,7 @@ from lerobot.utils.constants import (
 )
 from torch import Tensor, nn
 
+from cls_vla_ros.policy.batch import check_head
 from cls_vla_ros.policy.scene_gate import PREDICTED, SEEN
 from cls_vla_ros.policy.training.cls_objective import (
     Objective,
@@ -161,6 +162,7 @@ class CLSTraining(SmolVLAPolicy):
             ValueError: the batch lacks something, or is too small for the objective.
         """
         config = self.config
+        check_head(config, self.model)
         cameras = [camera for camera in config.image_features if camera in batch]
         losses, log = 0.0, {}
         stale = config.stale_prefix_share if self.training else 0.0
