@@ -5,27 +5,23 @@ leaves the three and the six in config.json.
 """
 
 import json
-import logging
-import sys
 
 import numpy as np
 import pytest
 import torch
 from fixtures.checkpoints import statistics
+from fixtures.lerobot_training import SIZE, record, train
 from lerobot.configs import PreTrainedConfig
-from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.factory import make_pre_post_processors
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot.policies.utils import prepare_observation_for_inference
-from lerobot.scripts import lerobot_train
 
 from cls_vla_ros.inference import Observation, PolicyServer, load_policy
 from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config
 
 CAMERAS = [f"observation.images.camera{n}" for n in (1, 2, 3)]
 JOINTS = [f"joint{n}" for n in range(1, 8)]
-SIZE = (48, 64)
 
 
 def write_checkpoint(folder, vlm) -> None:
@@ -36,49 +32,12 @@ def write_checkpoint(folder, vlm) -> None:
         processor.save_pretrained(folder)
 
 
-def record(folder) -> None:
-    features = {
-        name: {"dtype": "image", "shape": (*SIZE, 3), "names": ["height", "width", "channels"]}
-        for name in CAMERAS[:2]
-    } | {
-        name: {"dtype": "float32", "shape": (7,), "names": JOINTS}
-        for name in ("observation.state", "action")
-    }
-    made = LeRobotDataset.create(
-        "local/7", fps=20, features=features, root=folder, use_videos=False
-    )
-    random = np.random.default_rng(0)
-    for _ in range(2):
-        for _ in range(3):
-            frame = {n: random.integers(0, 255, (*SIZE, 3), np.uint8) for n in CAMERAS[:2]}
-            for name in ("observation.state", "action"):
-                frame[name] = random.normal(1.0, 0.3, 7).astype(np.float32)
-            made.add_frame(frame | {"task": "open the drawer"})
-        made.save_episode()
-    made.finalize()
-
-
 @pytest.fixture(scope="module")
 def run(vlm, tmp_path_factory):
-    """The output directory of lerobot-train: its own main(), in this process, which is quicker."""
     folder = tmp_path_factory.mktemp("training")
     write_checkpoint(folder / "base", vlm)
-    record(folder / "data")
-    root, before = logging.getLogger(), logging.getLogger().handlers[:]
-    with pytest.MonkeyPatch.context() as patch:
-        arguments = {
-            **{"policy.path": folder / "base", "policy.device": "cpu"},
-            **{"policy.push_to_hub": "false", "wandb.enable": "false"},
-            **{"dataset.repo_id": "local/7", "dataset.root": folder / "data"},
-            **{"output_dir": folder / "my_policy", "steps": 2, "batch_size": 2},
-            **{"num_workers": 0, "save_freq": 2},
-        }
-        patch.setattr(
-            sys, "argv", ["lerobot-train", *(f"--{k}={value}" for k, value in arguments.items())]
-        )
-        lerobot_train.main()
-    root.handlers[:] = before
-    return folder / "my_policy"
+    record(folder / "data", CAMERAS[:2], 7, 7)
+    return train(folder / "base", folder / "data", folder / "my_policy")
 
 
 def test_it_has_what_its_ancestor_had(run):
