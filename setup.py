@@ -33,6 +33,7 @@ setup(
     data_files=data_files(),
     install_requires=["lerobot[smolvla]==0.6.1"],
     extras_require={
+        "peft": ["lerobot[peft]==0.6.1"],
         "training": ["lerobot[training]==0.6.1"],
         "sim": ["metaworld==3.1.1", "mujoco==3.3.0", "scipy==1.18.1"],
     },

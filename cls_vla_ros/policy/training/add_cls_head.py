@@ -5,10 +5,9 @@ beside --policy.path. So a `smolvla` checkpoint is written once more as a `cls_s
 same weights, byte for byte, the same processors, a CLS head in the layout "readout", and a glance,
 the small network that looks at every frame. Then
 
-    lerobot-train --policy.path=OUT --discover_packages_path=cls_vla_ros.policy ...
+    lerobot-train --policy.path=OUT ...
 
-trains these two and nothing else. (Without "policy." before discover_packages_path: beside
---policy.path lerobot takes that for a field of the policy.)
+trains these two and nothing else.
 """
 
 import argparse
@@ -123,8 +122,7 @@ def main() -> None:
         parser.error(str(error))
     print(
         f"wrote {args.out}. Train its CLS head and glance with\n"
-        f"  lerobot-train --policy.path={args.out} "
-        "--discover_packages_path=cls_vla_ros.policy --dataset.repo_id=... --output_dir=..."
+        f"  lerobot-train --policy.path={args.out} --dataset.repo_id=... --output_dir=..."
     )
 
 
