@@ -53,7 +53,7 @@ class CLSTraining(SmolVLAPolicy):
         self._episodes_seen: set[int] = set()
         self._full_batch_seen = False
         self._teacher: CLSTraining | None = None
-        self.__dict__["_trained_parts"] = None  # not a part of the policy
+        self._trained_parts: TrainedParts | None = None
         if dataset_meta is not None:
             check_dataset(self.config, dataset_meta)
 
@@ -150,9 +150,9 @@ class CLSTraining(SmolVLAPolicy):
         if not config.trains_cls:
             return losses, log
         is_training = self.training and torch.is_grad_enabled()
-        if is_training and self._dataset_meta is not None:
+        if is_training and self._dataset_meta is not None and "episode_index" in batch:
             count = len(self._dataset_meta.episodes["length"])
-            self._episodes_seen |= seen_by_all_processes(batch["episode_index"], count)
+            self._episodes_seen |= seen_by_all_processes(batch["episode_index"].flatten(), count)
         objective = self._objective(batch, cameras)
         if objective is None:  # the few samples that an epoch leaves over
             nothing = sum(p.sum() * 0.0 for p in self.get_optim_params())
@@ -220,7 +220,7 @@ class CLSTraining(SmolVLAPolicy):
     def _look_what_is_trained(self) -> None:
         """Say in the configuration which parts training has changed: after it has begun."""
         if self._trained_parts is None:
-            self.__dict__["_trained_parts"] = TrainedParts(self.model)
+            self._trained_parts = TrainedParts(self.model)
         for field in self._trained_parts.look():
             setattr(self.config, field, True)
 

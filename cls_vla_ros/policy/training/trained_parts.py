@@ -49,5 +49,8 @@ class TrainedParts:
 
 def _sums(parameter: Tensor) -> Tensor:
     """Two numbers that hardly any change leaves as they are, (2,) float64."""
-    values = parameter.detach().double()
+    values = parameter.detach()
+    if hasattr(values, "to_local"):  # sharded (FSDP): this process's part
+        values = values.to_local()
+    values = values.double()
     return torch.stack([values.sum(), values.square().sum()])
