@@ -258,15 +258,6 @@ def test_peft_leaves_the_head_and_says_so(with_stock_weights, training_batch, tm
         alone.wrap_with_peft(peft_cli_overrides={"method_type": "LORA", "r": 2})
 
 
-def test_one_short_episode_is_a_warning_and_trains(make_config, training_batch, caplog):
-    config = make_config(cls_pair_steps=2)
-    policy = CLSSmolVLAPolicy(config, dataset_meta=dataset_meta([9, 2, 9]))
-    (said,) = [r.getMessage() for r in caplog.records if "too short" in r.getMessage()]
-    assert "1 of 3 episodes" in said
-    assert "episode 1 with 2 frames" in said
-    assert policy.train()
-
-
 def test_the_size_of_the_state_becomes_the_datasets(make_config, caplog):
     meta = dataset_meta([9, 9])
     meta.features = {"observation.state": {"dtype": "float32", "shape": (7,), "names": None}}
