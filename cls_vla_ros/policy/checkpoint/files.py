@@ -69,9 +69,9 @@ def _read(file: Path) -> PreTrainedConfig:
         if unknown := sorted(content.keys() - known - {"type"}):
             raise ValueError(
                 f"{file} has the field {', '.join(map(repr, unknown))}, which the policy type "
-                f"{kind!r} does not have in lerobot {version('lerobot')}, installed here: a later "
-                "lerobot (or cls_vla_ros) wrote it, and those from that one on know it. Install "
-                "it, or delete the field if it has its default there"
+                f"{kind!r} does not have in lerobot {version('lerobot')}, installed here: only a "
+                f"later version knows it (lerobot > {version('lerobot')}, or a later "
+                "cls_vla_ros). Install that, or delete the field if it has its default there"
             )
     try:
         return PreTrainedConfig.from_pretrained(file.parent)

@@ -1,12 +1,15 @@
 import json
+import sys
 
 import pytest
 import torch
 from fixtures.checkpoints import edit, statistics
+from fixtures.lerobot_training import record
 from safetensors.torch import load_file, save_file
 
 from cls_vla_ros.inference import load_policy
 from cls_vla_ros.policy.checkpoint.add_statistics import add_statistics
+from cls_vla_ros.policy.checkpoint.add_statistics import main as add_statistics_command
 from cls_vla_ros.policy.checkpoint.files import load_config
 
 STATE = "observation.state"
@@ -61,6 +64,21 @@ def test_statistics_of_another_dataset_are_replaced_or_nothing_is_written(make_w
     _, before, after = load_policy(wrong, "cpu")
     assert before({STATE: torch.full((5,), 5.0), "task": "go"})[STATE].tolist() == [[1.0] * 5]
     assert after(torch.ones(1, 50, 4))[0, 0].tolist() == [5.0] * 4
+
+
+def test_the_command(make_whole, tmp_path, monkeypatch, capsys):
+    wrong = make_whole(None)
+    dataset = record(tmp_path / "data", ["observation.images.front"], 5, 4)
+    monkeypatch.setattr(sys, "argv", ["add_statistics", str(wrong), str(dataset)])
+    add_statistics_command()
+    assert "wrote the statistics of" in capsys.readouterr().out
+    _, before, _ = load_policy(wrong, "cpu")
+    ones = before({STATE: torch.ones(5), "task": "go"})[STATE]
+    assert ones.abs().max() < 3.0  # the dataset's values are around 1
+    monkeypatch.setattr(sys, "argv", ["add_statistics", str(wrong), str(tmp_path)])
+    with pytest.raises(SystemExit):
+        add_statistics_command()
+    assert "is no LeRobotDataset" in capsys.readouterr().err
 
 
 def test_a_field_of_a_later_version_is_one_sentence(whole):

@@ -63,7 +63,13 @@ def test_the_vlms_own_weights_are_not_needed(
     assert own.keys() == theirs.keys()
     assert {name for name in own if own[name].dtype != theirs[name].dtype} == set()
     assert all(torch.equal(own[name], theirs[name]) for name in own)
-    assert torch.equal(actions(ours, make_batch(), noise), actions(stock, make_batch(), noise))
+    expected = actions(stock, make_batch(), noise)
+    assert torch.equal(actions(ours, make_batch(), noise), expected)
+    with_gate = ours.predict_action_chunk(make_batch(), noise=noise, compute_cls_similarity=True)
+    assert torch.equal(with_gate[0], expected)
+    prefix = ours.encode_prefix(make_batch())
+    refreshed = ours.denoise(ours.refresh_state(prefix, make_batch()), noise)
+    torch.testing.assert_close(refreshed, expected, atol=0.05, rtol=0)  # bfloat16's last bits
 
 
 @needs_peft
