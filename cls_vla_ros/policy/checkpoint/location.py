@@ -60,7 +60,10 @@ def weight_files(folder: Path) -> list[Path]:
         return [single]
     if not index.is_file():
         return []
-    shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    weight_map = _value(index, "weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ValueError(f"{index} is damaged: expected a weight_map, got {weight_map!r}")
+    shards = sorted(set(map(str, weight_map.values())))
     missing = [name for name in shards if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{index} names {missing}, which are not there: copy them too")
@@ -74,19 +77,28 @@ def base_of(adapter: Path) -> Path:
         FileNotFoundError: it is not at hand.
     """
     file = adapter / ADAPTER_CONFIG
-    name = json.loads(file.read_text()).get("base_model_name_or_path")
+    name = str(_value(file, "base_model_name_or_path") or "")
+    for candidate in (Path(name).expanduser(), adapter / name, adapter.parent / name):
+        if name and candidate.is_dir():
+            return locate(candidate)
+    reason = "it names none"
     if name:
-        for candidate in (Path(name).expanduser(), adapter / name, adapter.parent / name):
-            if candidate.is_dir():
-                return locate(candidate)
+        try:
+            return locate(name)
+        except FileNotFoundError as error:
+            reason = str(error)
+    raise FileNotFoundError(
+        f"{adapter} is an adapter (LoRA or the like) that was trained on the checkpoint {name!r}, "
+        "which is neither here nor to be had from a hub: copy it here, and set "
+        f"base_model_name_or_path in {file} to its folder. ({reason})"
+    )
+
+
+def _value(file: Path, key: str) -> object:
     try:
-        return locate(name or "")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{adapter} is an adapter (LoRA or the like) that was trained on the checkpoint "
-            f"{name!r}, which is neither here nor to be had from a hub: copy it here, and set "
-            f"base_model_name_or_path in {file} to its folder. ({error})"
-        ) from error
+        return json.loads(file.read_text()).get(key)
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{file} is damaged: expected JSON with {key!r}, got {error}") from error
 
 
 def _download(path: str | Path, hub_kwargs: dict) -> Path:

@@ -6,7 +6,7 @@ from huggingface_hub import constants
 
 from cls_vla_ros.inference import load_policy
 from cls_vla_ros.policy import CLSSmolVLAPolicy
-from cls_vla_ros.policy.checkpoint.location import locate
+from cls_vla_ros.policy.checkpoint.location import base_of, locate
 
 
 @pytest.fixture
@@ -71,6 +71,29 @@ def test_a_checkpoint_that_was_pushed_is_found_as_one_that_lies_here(
         {"observation.state": policy.state_dict()["model.state_proj.bias"][:3].cpu(), "task": "go"}
     )["observation.language.tokens"].numel()
     assert CLSSmolVLAPolicy.from_pretrained("someone/pushed", revision="main")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"weight_map": 3}'])
+def test_a_damaged_index_is_named(whole, content):
+    (whole / "model.safetensors").unlink()
+    (whole / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(ValueError, match=r"index\.json is damaged"):
+        locate(whole)
+
+
+@pytest.mark.parametrize("content", ["", "[]"])
+def test_a_damaged_adapter_is_named(whole, content):
+    (whole / "model.safetensors").rename(whole / "adapter_model.safetensors")
+    (whole / "adapter_config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"adapter_config\.json is damaged"):
+        load_policy(whole, "cpu")
+
+
+def test_an_adapter_that_names_no_base_says_where_to(whole):
+    (whole / "model.safetensors").rename(whole / "adapter_model.safetensors")
+    (whole / "adapter_config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match="set base_model_name_or_path in"):
+        base_of(whole)
 
 
 def test_shards_that_are_missing_are_named(whole):
