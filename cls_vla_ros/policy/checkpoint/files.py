@@ -10,9 +10,11 @@ from pathlib import Path
 from draccus.utils import DecodingError, ParsingError
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from safetensors import safe_open
 
-from cls_vla_ros.policy.checkpoint.location import base_of, is_adapter, locate
+from cls_vla_ros.policy.checkpoint.location import ADAPTER_WEIGHTS, base_of, is_adapter, locate
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.training.trained_parts import PARTS
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +47,22 @@ def load_config(
     if not isinstance(config, CLSSmolVLAConfig):
         config = CLSSmolVLAConfig.from_stock(config)
     config.vlm_model_name = vlm_directory(folder, config.vlm_model_name)
-    if is_adapter(folder) and not Path(config.vlm_model_name).is_dir():
-        base = base_of(folder)
-        of_base = json.loads((base / "config.json").read_text()).get("vlm_model_name", "")
-        if of_base and Path(beside := vlm_directory(base, of_base)).is_dir():
-            config.vlm_model_name = beside
+    if is_adapter(folder):
+        _take_from_base(config, folder)
     return config
+
+
+def _take_from_base(config: CLSSmolVLAConfig, adapter: Path) -> None:
+    """What an adapter's configuration says of weights that it does not have is the base's."""
+    base = base_of(adapter)
+    of_base = load_config(base)
+    if not Path(config.vlm_model_name).is_dir():
+        config.vlm_model_name = of_base.vlm_model_name
+    with safe_open(adapter / ADAPTER_WEIGHTS, framework="pt") as weights:
+        trained = list(weights.keys())
+    for field, parts in PARTS.items():
+        if not any(part in name for part in parts for name in trained):
+            setattr(config, field, getattr(config, field) and getattr(of_base, field))
 
 
 def _read(file: Path) -> PreTrainedConfig:

@@ -114,7 +114,7 @@ def test_an_adapter_without_peft_says_what_to_install(whole, tmp_path, monkeypat
     (adapter / "adapter_config.json").write_text(
         json.dumps({"base_model_name_or_path": "../whole", "peft_type": "LORA"})
     )
-    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    save_file({"a": torch.zeros(1)}, adapter / "adapter_model.safetensors")
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ValueError, match=r"pip install 'lerobot\[peft\]'"):
         CLSSmolVLAPolicy.from_pretrained(adapter)

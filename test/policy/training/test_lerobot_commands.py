@@ -74,7 +74,11 @@ def test_lora_leaves_the_head_as_it_was(demo, dataset, tmp_path, is_trained):
     saved = out / "checkpoints" / "last" / "pretrained_model"
     assert (saved / "adapter_model.safetensors").is_file()
     assert json.loads((saved / "config.json").read_text())["cls_head_trained"] == is_trained
+    saved_as = json.loads((saved / "config.json").read_text())
+    claims = json.dumps(saved_as | {"cls_head_trained": True})  # as it was said before
+    (saved / "config.json").write_text(claims)
     policy, _, _ = load_policy(out, "cpu")
+    assert policy.config.cls_head_trained == is_trained
     base = CLSSmolVLAPolicy.from_pretrained(demo)
     head = "model.pre_cls_param"
     assert torch.equal(policy.state_dict()[head], base.state_dict()[head])
