@@ -1,7 +1,7 @@
 # On a fresh machine with a CPython 3.12, make, git and a C/C++ compiler, `make demo` and `make test` do everything.
 SHELL := /bin/bash
 SOURCES := CMakeLists.txt commands.txt package.xml dev/build.sh dev/wheels.cmake \
-	$(shell find cls_vla_ros msg launch config bags policies -type f -not -name '*.pyc')
+	$(shell find cls_vla_ros lerobot_policy_cls_smolvla msg launch config bags policies -type f -not -name '*.pyc')
 # A moved folder is built anew: what is built holds its path.
 MOVED := $(if $(filter-out $(CURDIR),$(shell cat install/.built 2>/dev/null)),FORCE)
 ENV := . dev/env.sh &&

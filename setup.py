@@ -1,6 +1,7 @@
 """`pip install .` on a machine without ROS: the policy and the runtime, for training boxes.
 
-With ROS the package is built by colcon (CMakeLists.txt), which makes the messages too.
+With ROS the package is built by colcon (CMakeLists.txt), which makes the messages too. The
+distribution's name is the one by which lerobot's commands discover a policy.
 """
 
 from pathlib import Path
@@ -22,16 +23,17 @@ def data_files() -> list[tuple[str, list[str]]]:
 
 
 setup(
-    name="cls_vla_ros",
+    name="lerobot_policy_cls_smolvla",
     version="0.1.0",
     description="CLS-gated SmolVLA: the policy (a lerobot plugin) and its runtime",
     license="Apache-2.0",
     python_requires=">=3.12",
-    packages=find_packages(include=["cls_vla_ros", "cls_vla_ros.*"]),
+    packages=find_packages(include=["cls_vla_ros", "cls_vla_ros.*", "lerobot_policy_cls_smolvla"]),
     entry_points={"console_scripts": (HERE / "commands.txt").read_text().splitlines()},
     data_files=data_files(),
     install_requires=["lerobot[smolvla]==0.6.1"],
     extras_require={
+        "peft": ["lerobot[peft]==0.6.1"],
         "training": ["lerobot[training]==0.6.1"],
         "sim": ["metaworld==3.1.1", "mujoco==3.3.0", "scipy==1.18.1"],
     },

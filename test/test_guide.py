@@ -153,6 +153,38 @@ def test_adaptive_threshold(checkpoint, make_observation):
     assert session.threshold == pytest.approx(0.7)
 
 
+def test_monitoring_by_hand(policy, observe):
+    """The guide's arithmetic, on the attribute as it is before a call: afterwards it moved on."""
+    assert policy._prev_obs_cls_out is None
+    for step in range(3):
+        before = policy._prev_obs_cls_out
+        _, obs_cls_out, _ = policy.predict_action_chunk(observe(step), compute_cls_similarity=True)
+        assert torch.equal(policy._prev_obs_cls_out, obs_cls_out)
+        if before is not None:
+            current = torch.nn.functional.normalize(obs_cls_out[:, 0, :], p=2, dim=-1)
+            predicted = torch.nn.functional.normalize(before[:, 1, :], p=2, dim=-1)
+            similarity = torch.mean(torch.sum(current * predicted, dim=-1)).item()
+            assert policy.last_decision.similarity == pytest.approx(similarity, abs=1e-6)
+    policy.reset()
+    assert policy._prev_obs_cls_out is None
+
+
+def test_a_head_cannot_be_had_by_saying_so(vlm, observe):
+    cameras = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
+    config = random_config(CLSSmolVLAConfig, vlm, cameras, 3, 3, use_cls_head=False, num_steps=1)
+    policy = CLSSmolVLAPolicy(config).eval()
+    assert policy.predict_action_chunk(observe()).shape == (1, 50, 3)
+    policy.config.use_cls_head = True
+    for call in (
+        lambda: policy.predict_action_chunk(observe(), compute_cls_similarity=True),
+        lambda: policy.predict_action_chunk(observe()),
+        lambda: policy.encode_prefix(observe()),
+        lambda: policy.forward(observe()),
+    ):
+        with pytest.raises(ValueError, match=r"made without a CLS head.*use_cls_head=True\)"):
+            call()
+
+
 def test_monitoring_the_similarity(policy, observe):
     """From the decision. The guide recomputes it from an attribute that has moved on already."""
     history, previous = [], None

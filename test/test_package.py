@@ -151,6 +151,17 @@ def test_nothing_names_this_machine_or_an_index():
         assert not found, name
 
 
+def test_lerobot_discovers_the_type_in_what_colcon_built():
+    code = """
+from lerobot.configs import PreTrainedConfig
+from lerobot.utils.import_utils import register_third_party_plugins
+
+register_third_party_plugins()
+assert "cls_smolvla" in PreTrainedConfig.get_known_choices()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 TRAINING_BOX = """
 import pkgutil, sys
 
@@ -161,10 +172,10 @@ sys.prefix = {target}
 from pathlib import Path
 
 from lerobot.configs import PreTrainedConfig
-from lerobot.configs.parser import load_plugin
+from lerobot.utils.import_utils import register_third_party_plugins
 
 assert "cls_smolvla" not in PreTrainedConfig.get_known_choices()
-load_plugin("cls_vla_ros.policy")
+register_third_party_plugins()
 assert "cls_smolvla" in PreTrainedConfig.get_known_choices()
 
 import cls_vla_ros
@@ -189,12 +200,9 @@ assert server.infer(frame.observation).actions.shape == (server.config.chunk_siz
 
 
 def test_pip_installs_all_but_the_node_without_ros_and_lerobot_discovers_the_type(tmp_path):
-    """As on a training box: no rclpy, no messages, and
-
-    `--policy.type=cls_smolvla --policy.discover_packages_path=cls_vla_ros.policy`.
-    """
+    """As on a training box: no rclpy, no messages, and `--policy.type=cls_smolvla` alone."""
     source, target = tmp_path / "source", tmp_path / "target"
-    for name in ("cls_vla_ros", "config", "policies"):
+    for name in ("cls_vla_ros", "config", "lerobot_policy_cls_smolvla", "policies"):
         shutil.copytree(ROOT / name, source / name)
     for name in ("setup.py", "pyproject.toml", "commands.txt"):
         shutil.copy(ROOT / name, source)

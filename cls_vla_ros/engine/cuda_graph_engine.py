@@ -22,7 +22,7 @@ class CudaGraphEngine(Engine):
     """Captures each step of a workspace at its first use, and replays it from then on.
 
     A workspace keeps its graphs (`Workspace.captured`), so they go when it goes: at most
-    MAX_BATCH_SIZES workspaces, each with a prefix, a refresh, a denoising for each number of steps
+    MAX_WORKSPACES workspaces, each with a prefix, a refresh, a denoising for each number of steps
     in use, and MAX_PICTURE_SIZES small graphs that cut pictures.
     """
 

@@ -105,13 +105,16 @@ class Engine:
         """Run the vision-language model over observations.
 
         Args:
-            samples: B of them, with pictures of the same sizes.
+            samples: B of them, with as many pictures of the same sizes.
 
         Returns:
             The prefix of each. What it holds on the host is there when the next `denoise` is done.
+
+        Raises:
+            ValueError: they differ in their pictures, or an instruction is too long.
         """
         with self._step("prefix"):
-            work = self._workspaces.get(len(samples))
+            work = self._workspaces.get(len(samples), len(samples[0].pictures))
             work.loaded = None
             work.put_text([sample.tokens for sample in samples], [s.mask for s in samples])
             work.put_states([self._own_state(sample.state) for sample in samples])
@@ -128,14 +131,14 @@ class Engine:
         """The prefixes of the same pictures and instructions with other states: one token each.
 
         Args:
-            prefixes: B of them; they are the same afterwards.
+            prefixes: B of them, with as many pictures; they are the same afterwards.
             states: (S,) float32 on the host, normalised.
 
         Returns:
             A prefix for each, with the obs_cls_out of the given one.
         """
         with self._step("refresh"):
-            work = self._workspaces.get(len(prefixes))
+            work = self._workspaces.get(len(prefixes), prefixes[0].pictures)
             work.load(prefixes)
             work.loaded = None
             work.put_states([self._own_state(state) for state in states])
@@ -154,7 +157,7 @@ class Engine:
         """Make the actions of computed prefixes. This waits for the device; the others do not.
 
         Args:
-            prefixes: B of them.
+            prefixes: B of them, with as many pictures.
             noise: (B, T, max_action_dim) float32 on the host, standard normal.
             num_steps: of the flow; the configuration's if None.
             guides: for real-time chunking, one for each sample, or none at all.
@@ -164,7 +167,7 @@ class Engine:
         """
         num_steps = num_steps or self.config.num_steps
         with self._step("denoise"):
-            work = self._workspaces.get(len(prefixes))
+            work = self._workspaces.get(len(prefixes), prefixes[0].pictures)
             work.load(prefixes)
             work.put_noise(noise)
             table, gains = self._time_table(num_steps), None

@@ -172,9 +172,14 @@ class Model:
                 w.picture_end.expand(size, layout.cameras, -1, -1),
             )
             pictures = torch.cat(around, dim=2)
+        pictures = pictures.flatten(1, 2)
+        if layout.empty_tokens:
+            each = torch.cat([w.picture_start, w.picture_end])
+            empty = each.repeat(layout.empty_tokens // len(each), 1)
+            pictures = torch.cat([pictures, empty.expand(size, -1, -1)], dim=1)
         language = F.embedding(memory.tokens, w.embedding)  # (B, L, H)
         language = language * math.sqrt(language.shape[-1])
-        parts = [pictures.flatten(1, 2), language, self._embed_state(memory)]
+        parts = [pictures, language, self._embed_state(memory)]
         if w.cls is not None:
             cls = w.cls.expand(size, -1, -1)  # (B, N, H)
             parts = [cls, *parts] if layout.cls_before else [*parts, cls]

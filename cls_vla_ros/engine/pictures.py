@@ -7,6 +7,7 @@ from lerobot.policies.common.vla_utils import resize_with_pad
 from torch import Tensor
 
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.pictures import picture_names
 
 MULTIPLE_OF = "the patch size times the connector's scale factor"
 
@@ -41,7 +42,8 @@ class PictureSize:
             width, height = config.resize_imgs_with_padding
             size = cls(height, width, resizes=True)
         else:
-            sizes = {tuple(feature.shape[1:]) for feature in config.image_features.values()}
+            names = picture_names(config)  # an empty one is as large as the others
+            sizes = {tuple(config.image_features[name].shape[1:]) for name in names}
             if len(sizes) != 1:
                 raise ValueError(
                     f"the checkpoint takes pictures of the sizes {sorted(sizes)} as they are; "

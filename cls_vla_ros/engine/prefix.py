@@ -15,12 +15,14 @@ class EncodedPrefix:
         visible: (P,) bool.
         obs_cls_out: (1, N, H) float32 in the host's memory, filled once a `denoise` that came
             after it has returned; None without CLS head.
+        pictures: C, how many are in it: prefixes of other numbers have other shapes.
     """
 
     kv: Tensor
     cross_kv: Tensor
     visible: Tensor
     obs_cls_out: Tensor | None
+    pictures: int
 
     @property
     def nbytes(self) -> int:

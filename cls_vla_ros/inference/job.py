@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -33,6 +33,7 @@ class Job:
         prefix: computed, or refreshed.
         actions: (1, T, A), normalised.
         values: (T, A), in the dataset's units.
+        took_ms: how long the device was at each step, see `Engine.took_ms`.
     """
 
     session: Session
@@ -48,6 +49,7 @@ class Job:
     prefix: EncodedPrefix | None = None
     actions: Tensor | None = None
     values: np.ndarray | None = None
+    took_ms: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """What a robot sees and feels at one time."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-EMPTY_CAMERA = ".empty_camera_"  # lerobot adds such a feature for each of config.empty_cameras
+from cls_vla_ros.policy.pictures import picture_names
 
 
 @dataclass(frozen=True)
@@ -27,27 +28,27 @@ class Observation:
     stamp_s: float
 
 
-def picture_names(config) -> list[str]:
-    """The pictures that a policy takes from cameras, sorted."""
-    return sorted(name for name in config.image_features if EMPTY_CAMERA not in name)
-
-
-def check_observation(observation: Observation, config) -> None:
+def check_observation(
+    observation: Observation, config, cameras: Collection[str] | None = None
+) -> None:
     """Does an observation fit a policy?
 
     Args:
         observation: any.
         config: CLSSmolVLAConfig of the policy.
+        cameras: the pictures that it must have; if None, any that the policy takes, at least one.
 
     Raises:
         ValueError: it does not; the text says what was expected and what came.
     """
-    wanted = picture_names(config)
-    if sorted(observation.images) != wanted:
-        raise ValueError(
-            f"the observation has the pictures {sorted(observation.images)}, the policy takes "
-            f"{wanted}"
-        )
+    given = observation.images.keys()
+    if cameras is not None:
+        fits, wanted = given == set(cameras), f"the policy is run on {sorted(cameras)}"
+    else:
+        fits = bool(given) and given <= config.image_features.keys()
+        wanted = f"the policy takes {picture_names(config)}, or some of them"
+    if not fits:
+        raise ValueError(f"the observation has the pictures {sorted(given)}, {wanted}")
     for name, image in observation.images.items():
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ValueError(

@@ -1,9 +1,10 @@
 """PolicyServer: robots touch the policy through two verbs, infer and reset."""
 
 import gc
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -19,9 +20,13 @@ from cls_vla_ros.inference.result import Inference
 from cls_vla_ros.inference.reuse.glance_look import GlanceLook
 from cls_vla_ros.inference.reuse.motion import state_std
 from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
+from cls_vla_ros.inference.run_jobs import run_jobs
 from cls_vla_ros.inference.seen import Seen
 from cls_vla_ros.inference.session import Session
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
+from cls_vla_ros.policy.pictures import left_out, picture_names
+
+logger = logging.getLogger(__name__)
 
 DEFAULT = "default"
 
@@ -45,6 +50,7 @@ class PolicyServer:
         kernels: str = "auto",
         seed: int | None = None,
         episode: int = 0,
+        cameras: Collection[str] | None = None,
     ) -> None:
         """Take over a loaded policy: its weights go into an engine, and it may be forgotten.
 
@@ -57,11 +63,16 @@ class PolicyServer:
             kernels: "torch", "triton" or "auto", see `make_engine`.
             seed: of the denoising noise; None draws another one every time.
             episode: number of the episode that sessions begin with.
+            cameras: the pictures that every observation must have, of those that the policy
+                takes; if None, each may have other ones, at least one.
 
         Raises:
             ValueError: there is no such engine here, or it cannot run this policy.
         """
         self.config = policy.config
+        self._cameras, self._told_left_out = cameras, set()
+        if cameras:
+            self._tell_left_out(cameras)
         self.preprocess = Preprocessor(preprocessor, policy.config)
         self._postprocessor = postprocessor
         feature = policy.config.robot_state_feature
@@ -122,7 +133,7 @@ class PolicyServer:
         """Compute a chunk of actions, on a cached prefix where the rules allow it.
 
         Args:
-            observation: with a picture for each camera of the policy, and a state of its size.
+            observation: with a picture of each camera that it is run on, and a state.
             session: whose.
             episode: the episode that the observation was taken in; the present one if None. If a
                 reset has come since, the inference is one of the past: it leaves no trace.
@@ -137,7 +148,7 @@ class PolicyServer:
         with self._inference_lock:
             started = time.perf_counter()
             job = self._begin(self.session(session), observation, episode, handover)
-            self._run([job])
+            run_jobs(self.engine, [job], self._draw_noise(1))
             self._finish(job)
             return self._commit(job, started)
 
@@ -161,7 +172,7 @@ class PolicyServer:
                 name: self._begin(self.session(name), observation, None)
                 for name, observation in observations.items()
             }
-            self._run(list(jobs.values()))
+            run_jobs(self.engine, list(jobs.values()), self._draw_noise(len(jobs)))
             # All before the first is committed: what one robot's fault stops leaves no trace.
             for job in jobs.values():
                 if self.preprocess.remembers_state and len(jobs) > 1:
@@ -178,7 +189,9 @@ class PolicyServer:
         Returns:
             How long it took, in seconds.
         """
-        sizes = [self.config.image_features[name].shape[1:] for name in self.preprocess.cameras]
+        features = self.config.image_features
+        cameras = self._cameras or picture_names(self.config)
+        sizes = [feature.shape[1:] for name, feature in features.items() if name in cameras]
         with self._inference_lock:
             return self.engine.warm_up(sizes, say)
 
@@ -226,31 +239,6 @@ class PolicyServer:
         looked = motion, session.glance_score, entry, reason
         return Job(session, observation, episode, seen, *looked, sample, guide)
 
-    def _run(self, jobs: list[Job]) -> None:
-        """Prefix or state refresh of each, then the denoising of all in one."""
-        with discard_used_prefixes(jobs):
-            full: dict[object, list[Job]] = {}
-            for job in jobs:
-                if job.entry is None:
-                    sizes = tuple(picture.shape for picture in job.sample.pictures)
-                    full.setdefault(sizes, []).append(job)
-            for group in full.values():
-                prefixes = self.engine.encode_prefix([job.sample for job in group])
-                for job, prefix in zip(group, prefixes, strict=True):
-                    job.prefix = prefix
-            if reusing := [job for job in jobs if job.entry is not None]:
-                prefixes = self.engine.refresh_state(
-                    [job.entry.prefix for job in reusing], [job.sample.state for job in reusing]
-                )
-                for job, prefix in zip(reusing, prefixes, strict=True):
-                    job.prefix = prefix
-            noise = torch.cat([self._draw_noise() for _ in jobs])
-            actions = self.engine.denoise(
-                [job.prefix for job in jobs], noise, guides=[job.guide for job in jobs]
-            )
-        for job, of_job in zip(jobs, actions.split(1), strict=True):
-            job.actions = of_job
-
     def _finish(self, job: Job) -> None:
         """Actions in the dataset's units, and the last checks that can fail."""
         with discard_used_prefixes([job]):
@@ -270,7 +258,7 @@ class PolicyServer:
             session.made(Chunk(job.actions[0], job.seen.stamp_s), job.episode)
         else:  # nothing good comes of such a prefix
             session.failed(job.episode)
-        statistics, took_ms = session.statistics, self.engine.took_ms
+        statistics, took_ms = session.statistics, job.took_ms
         return Inference(
             episode=job.episode,
             actions=job.values,
@@ -291,10 +279,22 @@ class PolicyServer:
         )
 
     def _check(self, observation: Observation) -> None:
-        check_observation(observation, self.config)
+        check_observation(observation, self.config, self._cameras)
+        self._tell_left_out(observation.images)
         self.engine.check_pictures({n: i.shape[:2] for n, i in observation.images.items()})
 
-    def _draw_noise(self) -> Tensor:
-        config = self.config
-        shape = (1, config.chunk_size, config.max_action_dim)
-        return torch.randn(shape, generator=self._noise)
+    def _draw_noise(self, count: int) -> Tensor:
+        shape = (1, self.config.chunk_size, self.config.max_action_dim)
+        return torch.cat([torch.randn(shape, generator=self._noise) for _ in range(count)])
+
+    def _tell_left_out(self, given: Collection[str]) -> None:
+        """Say once which of the policy's pictures it does without."""
+        missing = tuple(left_out(self.config, given))
+        if missing and missing not in self._told_left_out:
+            self._told_left_out.add(missing)
+            logger.warning(
+                "the checkpoint's config.json also has the pictures %s, which nobody gives: the "
+                "policy is run on %s alone, as lerobot does. That is right if it was trained so",
+                list(missing),
+                sorted(given),
+            )

@@ -5,6 +5,7 @@ they reach the engine as the camera's bytes. And where only the instruction is t
 done once for each instruction, not once for each inference.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
@@ -25,15 +26,17 @@ from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TO
 from torch import Tensor
 
 from cls_vla_ros.engine import Sample
-from cls_vla_ros.inference.observation import Observation, picture_names
+from cls_vla_ros.inference.observation import Observation
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.tokenizer_step import CarriedTokenizerStep
 
-FOR_TEXT = (NewLineTaskProcessorStep, TokenizerProcessorStep)
+FOR_TEXT = (NewLineTaskProcessorStep, TokenizerProcessorStep, CarriedTokenizerStep)
 NOT_FOR_PICTURES = (
     *FOR_TEXT,
     AddBatchDimensionProcessorStep,
     DeviceProcessorStep,
     RelativeActionsProcessorStep,
+    RenameObservationsProcessorStep,
 )
 
 
@@ -48,11 +51,16 @@ class Preprocessor:
             config: the policy's.
         """
         self._pipeline, self._config = pipeline, config
-        self.cameras = [name for name in config.image_features if name in picture_names(config)]
+        self._cameras = list(config.image_features)
         self.passes_pictures_by = (
             not pipeline.before_step_hooks + pipeline.after_step_hooks
-            and all(_leaves_alone(step, self.cameras) for step in pipeline.steps)
+            and all(_leaves_alone(step, self._cameras) for step in pipeline.steps)
         )
+        self._renames = [
+            step.rename_map
+            for step in pipeline.steps
+            if type(step) is RenameObservationsProcessorStep
+        ]
         # On the host, where the engine wants state and text.
         on_host = [step for step in pipeline.steps if not isinstance(step, DeviceProcessorStep)]
         self._for_state_and_text = replace(pipeline, steps=on_host)
@@ -87,24 +95,36 @@ class Preprocessor:
             self._text = (observation.task, *_text_of(batch))
         else:
             batch = self._for_state(batch)
-        pictures = [torch.from_numpy(observation.images[name]) for name in self.cameras]
+        images = observation.images
+        for rename_map in self._renames:
+            images = {rename_map.get(name, name): image for name, image in images.items()}
+        pictures = [torch.from_numpy(images[name]) for name in self._present(images)]
         return Sample(pictures, *self._text[1:], _state_of(batch))
+
+    def _present(self, named: Collection[str]) -> list[str]:
+        """The policy's pictures that are there, in its order: lerobot runs on these."""
+        present = [name for name in self._cameras if name in named]
+        if not present:
+            raise ValueError(
+                f"after the checkpoint's rename_map {self._renames} there is none of the pictures "
+                f"{self._cameras} that the policy takes: correct it in policy_preprocessor.json"
+            )
+        return present
 
     def _through_the_whole_pipeline(self, observation: Observation) -> Sample:
         arrays = {OBS_STATE: observation.state, **observation.images}
         device = torch.device(self._config.device)
         batch = self._pipeline(prepare_observation_for_inference(arrays, device, observation.task))
-        pictures = [batch[name][0].contiguous() for name in self.cameras]
+        pictures = [batch[name][0].contiguous() for name in self._present(batch)]
         return Sample(pictures, *(part.cpu() for part in _text_of(batch)), _state_of(batch).cpu())
 
 
 def _leaves_alone(step: ProcessorStep, cameras: list[str]) -> bool:
     """Whether a step certainly does nothing to the pictures of these cameras."""
-    if type(step) is RenameObservationsProcessorStep:
-        return not {*step.rename_map, *step.rename_map.values()} & set(cameras)
     if type(step) is NormalizerProcessorStep:
         mode = step.norm_map.get(FeatureType.VISUAL, NormalizationMode.IDENTITY)
         return mode is NormalizationMode.IDENTITY or not set(step.stats or {}) & set(cameras)
+    # That a step renames them is done for the fast path too.
     return type(step) in NOT_FOR_PICTURES and getattr(step, "float_dtype", None) is None
 
 

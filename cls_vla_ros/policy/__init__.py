@@ -1,7 +1,8 @@
 """SmolVLA with CLS tokens, as a lerobot policy plugin of type `cls_smolvla`.
 
-Importing this package registers the policy with lerobot, so that its own commands find it:
-`lerobot-train --policy.type=cls_smolvla --policy.discover_packages_path=cls_vla_ros.policy`.
+Importing this package registers the policy with lerobot. Its own commands do that by themselves
+(`lerobot-train --policy.type=cls_smolvla`), since the distribution `lerobot_policy_cls_smolvla` is
+installed with it.
 
 Letters in the shapes, here and in `inference`: B batch, C cameras, P prefix tokens, N CLS tokens,
 H hidden, T steps of a chunk, A action values, S state values.

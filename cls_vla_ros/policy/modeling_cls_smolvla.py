@@ -12,16 +12,18 @@ from lerobot.utils.constants import (
     OBS_STATE,
 )
 from lerobot.utils.device_utils import resolve_safetensors_device
-from safetensors.torch import load_model
 from torch import Tensor
 
-from cls_vla_ros.policy.batch import check_keys, own_state
-from cls_vla_ros.policy.checkpoint.files import (
+from cls_vla_ros.policy.batch import check_action_context, check_head, check_keys, own_state
+from cls_vla_ros.policy.checkpoint.files import load_config, save_vlm_beside
+from cls_vla_ros.policy.checkpoint.location import HUB_KWARGS, base_of, is_adapter, locate
+from cls_vla_ros.policy.checkpoint.normalisation import keep_normalisation
+from cls_vla_ros.policy.checkpoint.weights import (
     as_stored,
     explain_missing_weights,
-    keep_normalisation,
-    load_config,
-    save_vlm_beside,
+    in_bfloat16_as_stored,
+    load_weights,
+    merge_adapter,
     stored_dtypes,
 )
 from cls_vla_ros.policy.cls_flow_matching import CLSVLAFlowMatching
@@ -29,11 +31,6 @@ from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.prefix import Origin, Prefix, check_masks, check_prefix
 from cls_vla_ros.policy.scene_gate import GateDecision, SceneGate
 from cls_vla_ros.policy.training.cls_training import CLSTraining
-
-HUB_KWARGS = (
-    *("force_download", "resume_download", "proxies", "token", "cache_dir", "local_files_only"),
-    "revision",
-)
 
 
 class CLSSmolVLAPolicy(CLSTraining):
@@ -76,8 +73,8 @@ class CLSSmolVLAPolicy(CLSTraining):
         which leaves its actions as they were; that its similarity means nothing yet is said once.
 
         Args:
-            pretrained_name_or_path: a directory with config.json and model.safetensors, or a hub
-                id.
+            pretrained_name_or_path: a directory with config.json and model.safetensors, one that
+                lerobot-train made, an adapter's of peft, or a hub id.
             config: overrides the checkpoint's configuration.
             kwargs: lerobot's: revision, cache_dir, local_files_only, ..., and dataset_meta where
                 lerobot-train goes on from a checkpoint.
@@ -88,19 +85,29 @@ class CLSSmolVLAPolicy(CLSTraining):
         """
         meta = kwargs.get("dataset_meta")
         hub_kwargs = {key: kwargs[key] for key in HUB_KWARGS if key in kwargs}
-        config = load_config(pretrained_name_or_path, config=config, **hub_kwargs)
-        policy = super().from_pretrained(pretrained_name_or_path, config=config, **kwargs)
+        folder = locate(pretrained_name_or_path, **hub_kwargs)
+        config = load_config(folder, config=config)
+        if is_adapter(folder):
+            base = cls.from_pretrained(base_of(folder), config=config, **kwargs)
+            return merge_adapter(base, folder)
+        # The checkpoint's weights hold the VLM's: it would read those of a hub, to overwrite them.
+        asks_for_vlm, config.load_vlm_weights = config.load_vlm_weights, False
+        try:
+            policy = super().from_pretrained(folder, config=config, **kwargs)
+        finally:
+            config.load_vlm_weights = asks_for_vlm
+        if asks_for_vlm:  # lerobot has the VLM in bfloat16 then
+            in_bfloat16_as_stored(policy, policy._stored_dtypes)
         if meta is not None and (config.train_cls_only or config.distill_from):
-            keep_normalisation(pretrained_name_or_path, config, meta.stats)
+            keep_normalisation(folder, config, meta.stats)
         return policy
 
     @classmethod
     def _load_as_safetensor(cls, model, model_file, map_location, strict):
-        missing, unexpected = load_model(
-            model, model_file, strict=strict, device=resolve_safetensors_device(map_location)
-        )
-        explain_missing_weights(model.config, Path(model_file).parent, missing, unexpected)
-        model._stored_dtypes = stored_dtypes(model_file)
+        folder = Path(model_file).parent
+        missing, unexpected = load_weights(model, folder, resolve_safetensors_device(map_location))
+        explain_missing_weights(model.config, folder, missing, unexpected)
+        model._stored_dtypes = stored_dtypes(folder)
         return model
 
     def _save_pretrained(self, save_directory, state_dict=None):
@@ -117,6 +124,11 @@ class CLSSmolVLAPolicy(CLSTraining):
         self.last_decision = None
         self._episode += 1
 
+    @property
+    def _prev_obs_cls_out(self) -> Tensor | None:
+        """The guide's name for what `gate` compares with: (B, N, H); None without history."""
+        return self.gate.history
+
     @torch.no_grad()
     def encode_prefix(self, batch: dict[str, Tensor]) -> Prefix:
         """Run the vision-language model over a preprocessed batch.
@@ -129,6 +141,7 @@ class CLSSmolVLAPolicy(CLSTraining):
             ValueError: the batch has no picture, or keys in the guide's spelling.
         """
         self.eval()
+        check_head(self.config, self.model)
         check_keys(batch)
         batch = self._prepare_batch(own_state(batch))
         images, img_masks = self.prepare_images(batch)
@@ -219,9 +232,10 @@ class CLSSmolVLAPolicy(CLSTraining):
             ValueError: the batch lacks something, or prefix and batch or masks do not belong
                 together. Nothing has changed then.
         """
+        check_head(self.config, self.model)
         check_keys(batch)
         if cal_cache:
-            self._check_action_context(action_context, batch[OBS_STATE].shape[0])
+            check_action_context(action_context, batch[OBS_STATE].shape[0], self.config)
             prefix = replace(self.encode_prefix(batch), origin=self._origin(batch))
             return prefix, prefix.pad_masks, None
         with_gate = compute_cls_similarity and self.config.use_cls_head
@@ -284,11 +298,3 @@ class CLSSmolVLAPolicy(CLSTraining):
             weight=text_model.layers[0].self_attn.k_proj.weight,
             has_cls_head=self.config.use_cls_head,
         )
-
-    def _check_action_context(self, action_context: Tensor | None, batch_size: int) -> None:
-        expected = (batch_size, self.config.chunk_size, self.config.action_feature.shape[0])
-        if action_context is not None and tuple(action_context.shape) != expected:
-            raise ValueError(
-                f"action_context must be (batch, chunk_size, action_dim) = {expected}, got "
-                f"{tuple(action_context.shape)}"
-            )

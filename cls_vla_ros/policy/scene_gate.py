@@ -70,7 +70,7 @@ class SceneGate:
             ValueError: they are not as they should be.
         """
         self.use(threshold, by_interval)
-        self._predicted: Tensor | None = None  # (B, H)
+        self._history: Tensor | None = None  # (B, N, H)
 
     def use(self, threshold: float | str, by_interval: Sequence[Sequence[float]] = ()) -> None:
         """Set the thresholds.
@@ -131,11 +131,16 @@ class SceneGate:
 
     @property
     def has_history(self) -> bool:
-        return self._predicted is not None
+        return self._history is not None
+
+    @property
+    def history(self) -> Tensor | None:
+        """obs_cls_out of the previous full inference, (B, N, H); None without one."""
+        return self._history
 
     def reset(self) -> None:
         """Forget the history: the next evaluation has nothing to compare with."""
-        self._predicted = None
+        self._history = None
 
     def evaluate(
         self,
@@ -163,22 +168,23 @@ class SceneGate:
         if not obs_cls_out.isfinite().all():
             raise ValueError("obs_cls_out holds NaN or infinity: the policy's prefix did")
         batch_size = obs_cls_out.shape[0]
-        if self._predicted is None:
+        if self._history is None:
             nothing = (math.nan,) * batch_size
             return GateDecision(
                 math.nan, nothing, self.threshold, has_history=False, should_cache=True
             )
 
         seen = obs_cls_out[:, SEEN]  # (B, H)
-        if seen.shape != self._predicted.shape:
+        predicted = self._history[:, PREDICTED]
+        if seen.shape != predicted.shape:
             raise ValueError(
                 f"obs_cls_out is {tuple(seen.shape)} (batch, hidden), but the previous full "
                 "inference had "
-                f"{tuple(self._predicted.shape)}: call reset() before the batch or the policy "
+                f"{tuple(predicted.shape)}: call reset() before the batch or the policy "
                 "changes"
             )
         similarity = F.cosine_similarity(
-            seen.float(), self._predicted.to(seen.device).float(), dim=-1
+            seen.float(), predicted.to(seen.device).float(), dim=-1
         )  # (B,)
         per_sample = tuple(similarity.tolist())
         mean = math.fsum(per_sample) / batch_size
@@ -187,4 +193,4 @@ class SceneGate:
 
     def commit(self, obs_cls_out: Tensor) -> None:
         """Make this full inference the history that the next one is compared with."""
-        self._predicted = obs_cls_out[:, PREDICTED].detach().clone()
+        self._history = obs_cls_out.detach().clone()

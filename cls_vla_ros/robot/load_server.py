@@ -35,6 +35,7 @@ def load_server(settings: Settings, episode: int, say: Callable[[str], None]) ->
         dtype=settings.dtype,
         seed=settings.seed,
         episode=episode,
+        cameras=[camera.feature for camera in settings.cameras],
     )
     del policy  # the engine has its weights now, and the device's memory may be small
     say(f"the engine is warm after {server.warm_up(say):.1f} s")
@@ -49,17 +50,18 @@ def check_against_policy(settings: Settings, policy_config) -> None:
         policy_config: the policy's CLSSmolVLAConfig.
 
     Raises:
-        ValueError: a picture that the policy takes has no camera, or the reverse, or the sizes of
-            state or action differ, or there is no such engine on its device. The text has the
-            names of both sides.
+        ValueError: a camera has no picture that the policy takes, or two have the same one, or
+            the sizes of state or action differ, or there is no such engine on its device. The text
+            has the names of both sides.
     """
     check_engine(settings.engine, policy_config.device)
-    pictures = picture_names(policy_config)
     mapped = sorted(camera.feature for camera in settings.cameras)
-    if mapped != pictures:
+    known = policy_config.image_features.keys() & mapped
+    if not mapped or len(known) != len(mapped):
         raise ValueError(
-            f"the policy takes the pictures {pictures}, but the cameras are mapped to {mapped}: "
-            "give each of the policy's pictures one camera, with camera.<name>.feature"
+            f"the policy takes the pictures {picture_names(policy_config)}, but the cameras are "
+            f"mapped to {mapped}: give each camera one of the policy's pictures, with "
+            "camera.<name>.feature. Those that it was trained without may be left out"
         )
     for what, names in (
         ("cameras", [camera.name for camera in settings.cameras]),

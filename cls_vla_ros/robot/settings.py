@@ -246,7 +246,7 @@ class Settings:
         dtype: "auto", "float32" or "bfloat16".
         num_steps: of the denoising; 0 for the checkpoint's own.
         seed: of the denoising noise; None for another one every time.
-        cameras: one for each picture that the policy takes.
+        cameras: one for each picture that the policy is run on.
         state: the joints of observation.state.
         action: the actions.
         limits: of these.

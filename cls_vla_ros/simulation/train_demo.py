@@ -110,8 +110,8 @@ def export_policy(trained: Path, out: Path) -> None:
     (unfinished / "config.json").write_text(json.dumps(config, indent=4) + "\n")
     preprocessor = json.loads((unfinished / "policy_preprocessor.json").read_text())
     for step in preprocessor["steps"]:
-        if "tokenizer_name" in step.get("config", {}):
-            step["config"]["tokenizer_name"] = VLM_FOLDER
+        if "device" in step.get("config", {}):
+            step["config"]["device"] = "cpu"
     (unfinished / "policy_preprocessor.json").write_text(json.dumps(preprocessor, indent=2) + "\n")
     shutil.rmtree(out, ignore_errors=True)
     unfinished.rename(out)

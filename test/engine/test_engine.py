@@ -5,10 +5,11 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import pytest
 import torch
+from fixtures.policies import CAMERAS
 from hypothesis import HealthCheck, example, given, settings
 
 from cls_vla_ros.engine import DeviceFailedError
-from cls_vla_ros.engine.memory.workspace import MAX_BATCH_SIZES, MAX_PICTURE_SIZES
+from cls_vla_ros.engine.memory.workspace import MAX_PICTURE_SIZES, MAX_WORKSPACES
 
 VARIANTS = {
     "without CLS head": {"use_cls_head": False},
@@ -24,6 +25,10 @@ VARIANTS = {
     "a padded prefix": {"prefix_length": 120},
     "padded language": {"pad_language_to": "max_length"},
     "an empty camera": {"empty_cameras": 1},
+    "special tokens around empty pictures": {
+        "add_image_special_tokens": True,
+        "empty_cameras": 2,
+    },
     "other lengths": {"num_steps": 3, "chunk_size": 7, "n_action_steps": 7},
     "a narrow expert": {"expert_width_multiplier": 0.5},
     "larger pictures": {"resize_imgs_with_padding": (64, 64)},
@@ -65,6 +70,41 @@ def test_a_refreshed_state_is_a_full_recompute(
     torch.testing.assert_close(reused, full, atol=1e-5, rtol=1e-5)
     assert (reused - engine.denoise(old, noise)).abs().max() > 1e-2  # else nothing was tested
     assert all(r.obs_cls_out is o.obs_cls_out for r, o in zip(refreshed, old, strict=True))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"cls_attention": "readout", "cls_adapter_width": 8},
+        {"add_image_special_tokens": True, "empty_cameras": 1},
+    ],
+)
+def test_any_of_the_pictures_may_be_left_out(
+    overrides, make_policy, make_engine_of, make_samples, batch_of, make_noise
+):
+    """And on one engine, prefixes of one and of two pictures do not mix."""
+    policy = make_policy(**overrides)
+    (sample,), noise = make_samples(1), make_noise(policy, 1)
+    (other,) = make_samples(1, 9)
+    engine, whole = make_engine_of(policy), batch_of([sample])
+    both = engine.encode_prefix([sample])
+    expected = engine.denoise(both, noise)
+    for number, name in enumerate(CAMERAS):
+        alone = replace(sample, pictures=[sample.pictures[number]])
+        batch = {k: v for k, v in whole.items() if k == name or k not in CAMERAS}
+        prefixes = engine.encode_prefix([alone])
+        actions = engine.denoise(prefixes, noise)
+        torch.testing.assert_close(
+            actions, policy.predict_action_chunk(batch, noise=noise), **CLOSE
+        )
+        of_policy = policy.encode_prefix(batch).obs_cls_out
+        torch.testing.assert_close(prefixes[0].obs_cls_out, of_policy, **CLOSE)
+        assert (actions - expected).abs().max() > 1e-2  # else nothing was left out
+        refreshed = engine.denoise(engine.refresh_state(prefixes, [other.state]), noise)
+        again = engine.encode_prefix([replace(alone, state=other.state)])
+        torch.testing.assert_close(refreshed, engine.denoise(again, noise), atol=1e-5, rtol=1e-5)
+        assert torch.equal(engine.denoise(both, noise), expected)
 
 
 def test_pictures_instruction_and_noise_reach_the_actions(
@@ -152,12 +192,12 @@ def test_one_batch_has_pictures_of_one_size(policy, make_engine_of, make_samples
 
 def test_what_is_kept_is_bounded(policy, make_engine_of, make_samples, make_noise):
     engine = make_engine_of(policy)
-    for count in range(1, MAX_BATCH_SIZES + 3):
+    for count in range(1, MAX_WORKSPACES + 3):
         engine.denoise(engine.encode_prefix(make_samples(count)), make_noise(policy, count))
-    assert len(engine._workspaces._kept) == MAX_BATCH_SIZES
+    assert len(engine._workspaces._kept) == MAX_WORKSPACES
     for side in range(20, 20 + MAX_PICTURE_SIZES + 3):
         engine.encode_prefix(make_samples(1, sizes=((side, side), (60, 60))))
-    assert len(engine._workspaces.get(1)._pictures) == MAX_PICTURE_SIZES
+    assert len(engine._workspaces.get(1, 2)._pictures) == MAX_PICTURE_SIZES
 
 
 def test_the_times_are_those_of_the_last_inference(

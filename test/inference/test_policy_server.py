@@ -14,6 +14,7 @@ from lerobot.processor import AbsoluteActionsProcessorStep, RelativeActionsProce
 
 from cls_vla_ros.inference import (
     Handover,
+    Observation,
     PolicyServer,
     Reason,
     ReuseLimits,
@@ -22,6 +23,9 @@ from cls_vla_ros.inference import (
 )
 
 MEAN, STD = np.array([1.0, -1.0, 0.0]), np.array([0.5, 0.5, 2.0])  # of the actions, in conftest
+
+FRONT, WRIST = "observation.images.front", "observation.images.wrist"
+PICTURE = np.zeros((8, 8, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +340,7 @@ def test_a_batch_of_sessions_is_each_sessions_own_inference(loaded, make_observa
     alone, together = PolicyServer(*loaded), PolicyServer(*loaded)
     noise = torch.randn(1, 50, 32)
     for server in (alone, together):
-        monkeypatch.setattr(server, "_draw_noise", lambda: noise)
+        monkeypatch.setattr(server, "_draw_noise", lambda count: noise.repeat(count, 1, 1))
         server.session("c").limits = ReuseLimits(allow_untrained=True, guard_frozen=False)
         server.session("c").threshold = -1.0
         server.infer(make_observation(3), "c")
@@ -433,7 +437,7 @@ def test_relative_actions_of_a_batch_are_relative_to_each_robots_own_state(
     noise = torch.randn(1, 50, 32)
     servers = [PolicyServer(policy, pre, post) for _ in range(2)]
     for server in servers:
-        server._draw_noise = lambda: noise
+        server._draw_noise = lambda count: noise.repeat(count, 1, 1)
     batch = servers[0].infer_batch(observations)
     for name, observation in observations.items():
         single = servers[1].infer(observation, name)
@@ -482,3 +486,65 @@ def test_with_a_handover_a_chunk_goes_on_from_the_last_one(server, make_observat
     infer(4.1, handover=handover)
     server.reset()
     assert infer(4.2, handover=handover)[1] is None
+
+
+def without(observation: Observation, camera: str) -> Observation:
+    return replace(
+        observation, images={n: i for n, i in observation.images.items() if n != camera}
+    )
+
+
+def test_pictures_that_nobody_gives_are_left_out_and_named_once(loaded, make_observation, caplog):
+    server = PolicyServer(*loaded, seed=0)
+    for stamp_s in (0.0, 0.1):
+        server.infer(without(make_observation(stamp_s=stamp_s), WRIST))
+    (said,) = [r.getMessage() for r in caplog.records if "nobody gives" in r.getMessage()]
+    assert f"the pictures ['{WRIST}']" in said
+    assert f"on ['{FRONT}'] alone" in said
+    with pytest.raises(ValueError, match="has the pictures \\[\\], the policy takes"):
+        server.infer(replace(make_observation(), images={}))
+    with pytest.raises(ValueError, match="some of them"):
+        server.infer(replace(make_observation(), images={"observation.images.x": PICTURE}))
+
+
+def test_a_picture_that_is_announced_must_come(loaded, make_observation, caplog):
+    server = PolicyServer(*loaded, seed=0, cameras=[FRONT])
+    assert sum("nobody gives" in r.getMessage() for r in caplog.records) == 1
+    server.warm_up(lambda line: None)
+    any_server = PolicyServer(*loaded, seed=0)
+    observation = without(make_observation(), WRIST)
+    np.testing.assert_array_equal(
+        server.infer(observation).actions, any_server.infer(observation).actions
+    )
+    with pytest.raises(ValueError, match="the policy is run on"):
+        server.infer(make_observation())
+    with pytest.raises(ValueError, match="the policy is run on"):
+        server.infer(without(make_observation(), FRONT))
+
+
+def test_a_camera_that_comes_or_goes_is_no_reuse(reusing, make_observation):
+    reusing.infer(make_observation())
+    less = reusing.infer(without(make_observation(stamp_s=0.1), WRIST))
+    assert less.reason is Reason.CAMERAS_CHANGED
+    assert reusing.infer(without(make_observation(stamp_s=0.2), WRIST)).prefix_reused
+    assert reusing.infer(make_observation(stamp_s=0.3)).reason is Reason.CAMERAS_CHANGED
+
+
+def test_a_batch_may_mix_robots_with_one_and_with_two_cameras(
+    loaded, make_observation, monkeypatch
+):
+    observations = {
+        "two": make_observation(1),
+        "one": without(make_observation(2), FRONT),
+        "also two": make_observation(3),
+    }
+    noise = torch.randn(1, 50, 32)
+    alone, together = PolicyServer(*loaded), PolicyServer(*loaded)
+    for server in (alone, together):
+        monkeypatch.setattr(server, "_draw_noise", lambda count: noise.repeat(count, 1, 1))
+    batch = together.infer_batch(observations)
+    for name, observation in observations.items():
+        np.testing.assert_allclose(
+            batch[name].actions, alone.infer(observation, name).actions, atol=1e-4
+        )
+    assert batch["one"].denoise_ms == batch["two"].denoise_ms > 0

@@ -85,8 +85,6 @@ def test_what_might_change_pictures_sends_them_through(loaded, pipeline, make_ob
     mean_std.to("cpu")
     for step in (
         Unknown(),
-        RenameObservationsProcessorStep(rename_map={name: "x"}),
-        RenameObservationsProcessorStep(rename_map={"x": name}),
         mean_std,
     ):
         changed = replace(pipeline, steps=[*pipeline.steps, step])
@@ -105,3 +103,35 @@ def test_what_might_change_pictures_sends_them_through(loaded, pipeline, make_ob
 def test_the_longest_instruction_is_the_tokenizers(loaded, pipeline):
     preprocess = Preprocessor(pipeline, loaded[0].config)
     assert preprocess.max_tokens == loaded[0].config.tokenizer_max_length
+
+
+@pytest.mark.parametrize(
+    "rename_map",
+    [
+        {"observation.images.front": "observation.images.wrist"},
+        {
+            "observation.images.front": "observation.images.wrist",
+            "observation.images.wrist": "observation.images.front",
+        },
+        {"observation.images.top": "observation.images.front"},
+        {"observation.images.front": "observation.images.top"},
+    ],
+)
+def test_a_renamed_picture_passes_by_too(rename_map, loaded, pipeline, make_observation):
+    rename = step_of(pipeline, RenameObservationsProcessorStep)
+    rename.rename_map = rename_map
+    past, through = (Preprocessor(pipeline, loaded[0].config) for _ in range(2))
+    assert past.passes_pictures_by
+    through.passes_pictures_by = False
+    one, two = past(make_observation()), through(make_observation())
+    assert len(one.pictures) == len(two.pictures) > 0
+    for mine, theirs in zip(one.pictures, two.pictures, strict=True):
+        torch.testing.assert_close(mine.permute(2, 0, 1).float() / 255, theirs)
+
+
+def test_a_rename_map_that_leaves_no_picture_is_refused(loaded, pipeline, make_observation):
+    rename = step_of(pipeline, RenameObservationsProcessorStep)
+    rename.rename_map = {name: f"{name}_x" for name in loaded[0].config.image_features}
+    preprocess = Preprocessor(pipeline, loaded[0].config)
+    with pytest.raises(ValueError, match="rename_map"):
+        preprocess(make_observation())

@@ -36,7 +36,7 @@ def seen(stamp_s=0.0, task="open", cameras=CAMERAS, pictures=None, state=(0.0, 0
 def prefix(angle: float = 0.0) -> EncodedPrefix:
     """What is seen is at `angle`; what is predicted is always at 0."""
     out = torch.tensor([[[math.cos(angle), math.sin(angle)], [1.0, 0.0]]])
-    return EncodedPrefix(torch.zeros(1), torch.zeros(1), torch.ones(1, dtype=torch.bool), out)
+    return EncodedPrefix(torch.zeros(1), torch.zeros(1), torch.ones(1, dtype=torch.bool), out, 2)
 
 
 def make_session(**limits) -> Session:

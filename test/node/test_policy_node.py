@@ -269,15 +269,11 @@ def test_a_checkpoint_that_does_not_exist_fails_configure_and_a_right_one_mends_
         ({"policy__path": None}, "policy.path is not set"),
         ({"cameras": None}, "cameras is empty"),
         ({"cameras": ["front"]}, "`cameras` names ['front'], and not 'wrist'"),
-        (
-            {"cameras": ["front"], "camera__wrist__topic": None, "camera__wrist__transport": None},
-            "observation.images.wrist",
-        ),
         ({"camera__front__feature": "observation.images.top"}, "observation.images.top"),
         ({"state__joints": ["shoulder"]}, "observation.state has 3 values"),
         ({"state__joints": ["shoulder", "elbow", "elbow"]}, "state.joints names something more"),
         ({"action__names": ["shoulder", "elbow", "elbow"]}, "action.names names something more"),
-        ({"camera__wrist__feature": "observation.images.front"}, "each of the policy's pictures"),
+        ({"camera__wrist__feature": "observation.images.front"}, "one of the policy's pictures"),
         ({"action__names": ["a", "b"]}, "action has 3 values"),
         ({"state__units": ["deg"]}, "state.units: there are 3 names but 1 units"),
         ({"state__units": ["deg", "deg", "inch"]}, "state.units: unknown unit 'inch'"),
@@ -320,6 +316,26 @@ def test_a_bad_setting_fails_configure_with_the_reason_before_weights_are_loaded
     assert said in capfd.readouterr().err
     robot.wait_until(lambda: not robot.peer.count_publishers("scene_change"), "nothing left of it")
     assert robot.set("rate_hz", 10.0).successful
+
+
+def test_a_picture_of_the_policys_may_have_no_camera_but_one_that_has_must_come(
+    make_robot, caplog
+):
+    names = ("topic", "transport", "feature")
+    no_wrist = {f"camera__wrist__{name}": None for name in names}
+    robot = make_robot(cameras=["front"], observation__max_age_s=0.3, **no_wrist)
+    assert robot.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert robot.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    robot.peer.feed_until(lambda: robot.peer.heard["action_chunk"], "a chunk of one camera")
+    (said,) = [r.getMessage() for r in caplog.records if "nobody gives" in r.getMessage()]
+    assert "observation.images.wrist" in said
+
+    def joints_alone():
+        robot.peer.joints.publish(robot.peer.joint_state())
+        time.sleep(0.03)
+        return "front/image_raw" in robot.peer.diagnosis()[0]
+
+    robot.wait_until(joints_alone, "the camera that stopped is a fault")
 
 
 def test_a_bad_value_from_a_file_is_mended_by_setting_a_good_one(make_robot):

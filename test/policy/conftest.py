@@ -12,8 +12,10 @@ from cls_vla_ros.policy.checkpoint.random_checkpoint import random_config
 
 @pytest.fixture
 def make_config(vlm):
-    def make(config_class=CLSSmolVLAConfig, **overrides):
-        return random_config(config_class, vlm, CAMERAS, STATE_DIM, ACTION_DIM, **overrides)
+    def make(
+        config_class=CLSSmolVLAConfig, state_dim=STATE_DIM, action_dim=ACTION_DIM, **overrides
+    ):
+        return random_config(config_class, vlm, CAMERAS, state_dim, action_dim, **overrides)
 
     return make
 

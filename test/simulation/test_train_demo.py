@@ -58,8 +58,8 @@ def test_what_is_exported_can_be_moved_and_names_no_folder(tmp_path):
     (trained / "config.json").write_text(json.dumps(config))
     file = trained / "policy_preprocessor.json"
     steps = json.loads(file.read_text())
-    tokenizer = next(s for s in steps["steps"] if "tokenizer_name" in s.get("config", {}))
-    tokenizer["config"]["tokenizer_name"] = str(trained / "vlm")
+    device = next(s for s in steps["steps"] if "device" in s.get("config", {}))
+    device["config"]["device"] = "cuda"
     file.write_text(json.dumps(steps))
     (trained / "train_config.json").write_text(json.dumps({"root": str(tmp_path)}))
     weights = load_file(trained / "model.safetensors")
@@ -74,6 +74,7 @@ def test_what_is_exported_can_be_moved_and_names_no_folder(tmp_path):
         str(tmp_path) in f.read_text() for f in moved.rglob("*.json") if f.name != "tokenizer.json"
     )
     assert {"old", "train_config.json"}.isdisjoint(f.name for f in moved.iterdir())
+    assert '"cuda"' not in (moved / "policy_preprocessor.json").read_text()
     policy, *_ = load_policy(moved, "cpu")
     now = policy.state_dict()
     assert all(torch.equal(now[name], tensor) for name, tensor in weights.items())

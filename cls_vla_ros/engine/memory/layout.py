@@ -1,10 +1,12 @@
 """Where the tokens of a prefix stand, in an inference whose shapes never change.
 
-    [CLS (bidirectional)] [picture] ... [picture] [language, padded] [state] [CLS (readout)]
+    [CLS (bidirectional)] [picture] ... [picture] [around empty ones] [language, padded] [state]
+    [CLS (readout)]
 
 The language is always padded to the tokenizer's maximum, so that another instruction is no other
-shape: nothing attends to padding. Behind the prefix there is room for the KV of the actions, which
-denoising writes anew in every step; the CLS tokens of the readout layout use the same room before.
+shape: nothing attends to padding. Of an empty camera only the special tokens around its picture
+are there, if the policy has these. Behind the prefix there is room for the KV of the actions,
+which denoising writes anew in every step; the CLS tokens of the readout layout use it before.
 """
 
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ class Layout:
         batch_size: B.
         cameras: how many pictures.
         tokens_per_camera: of a picture with its special tokens, if the policy has them.
+        empty_tokens: the special tokens around the pictures of empty cameras.
         language: L.
         cls_before: N in the layout "bidirectional", else 0.
         cls_after: N in the layout "readout", else 0.
@@ -27,6 +30,7 @@ class Layout:
     batch_size: int
     cameras: int
     tokens_per_camera: int
+    empty_tokens: int
     language: int
     cls_before: int
     cls_after: int
@@ -34,7 +38,7 @@ class Layout:
 
     @property
     def language_start(self) -> int:
-        return self.cls_before + self.cameras * self.tokens_per_camera
+        return self.cls_before + self.cameras * self.tokens_per_camera + self.empty_tokens
 
     @property
     def state(self) -> int:

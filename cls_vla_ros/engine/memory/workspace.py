@@ -1,4 +1,4 @@
-"""The engine's memory for one batch size, and how things come into it and out of it.
+"""The engine's memory for one batch size and number of pictures: what comes in, what goes out.
 
 What comes from the host goes through pinned buffers that always are the same, so that the copy to
 the device needs no allocation and does not make the host wait.
@@ -16,15 +16,16 @@ from cls_vla_ros.engine.pictures import PictureSize
 from cls_vla_ros.engine.prefix import EncodedPrefix
 from cls_vla_ros.engine.weights.weights import Weights
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.pictures import empty_pictures
 
-MAX_BATCH_SIZES = 4  # workspaces that are kept; the least recently used one goes
+MAX_WORKSPACES = 4  # that are kept; the least recently used one goes
 MAX_PICTURE_SIZES = 4  # combinations of picture sizes that are kept in each; likewise
 
 Sizes = tuple[tuple[tuple[int, ...], torch.dtype], ...]  # shape and dtype for each camera
 
 
 class Workspace:
-    """Memory of one batch size, with what was captured on it."""
+    """Memory of one batch size and number of pictures, with what was captured on it."""
 
     def __init__(self, memory: Memory) -> None:
         """Make the host's side of it."""
@@ -134,6 +135,7 @@ class Workspace:
                 memory.cross_kv[:, :, row].clone(),
                 memory.visible[row].clone(),
                 obs_cls_out,
+                memory.layout.cameras,
             )
             for row, obs_cls_out in enumerate(obs_cls_outs)
         ]
@@ -176,7 +178,7 @@ class Workspace:
 
 
 class Workspaces:
-    """A workspace for each batch size, at most MAX_BATCH_SIZES."""
+    """A workspace for each batch size and number of pictures, at most MAX_WORKSPACES."""
 
     def __init__(
         self, config: CLSSmolVLAConfig, weights: Weights, picture: PictureSize, max_tokens: int
@@ -192,35 +194,37 @@ class Workspaces:
         self._config, self._weights = config, weights
         self._patches = (picture.height // weights.sizes.patch) ** 2
         self._max_tokens = max_tokens
-        self._kept: OrderedDict[int, Workspace] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int], Workspace] = OrderedDict()
 
-    def get(self, batch_size: int) -> Workspace:
-        """That of a batch size."""
-        if batch_size not in self._kept:
-            if len(self._kept) == MAX_BATCH_SIZES:
+    def get(self, batch_size: int, pictures: int) -> Workspace:
+        """That of a batch size and of a number of pictures of each sample."""
+        key = batch_size, pictures
+        if key not in self._kept:
+            if len(self._kept) == MAX_WORKSPACES:
                 self._kept.popitem(last=False)
             config = self._config
             memory = Memory.allocate(
-                self._layout(batch_size),
+                self._layout(batch_size, pictures),
                 self._weights,
                 self._patches,
                 config.max_state_dim,
                 config.max_action_dim,
             )
-            self._kept[batch_size] = Workspace(memory)
-        self._kept.move_to_end(batch_size)
-        return self._kept[batch_size]
+            self._kept[key] = Workspace(memory)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
-    def _layout(self, batch_size: int) -> Layout:
+    def _layout(self, batch_size: int, pictures: int) -> Layout:
         config, weights = self._config, self._weights
-        special = (weights.picture_start, weights.picture_end)
+        around = (weights.picture_start, weights.picture_end)
+        special = sum(len(tokens) for tokens in around if tokens is not None)
         num_cls = config.num_cls_prefix if config.use_cls_head else 0
         is_before = config.cls_attention == "bidirectional"
         return Layout(
             batch_size=batch_size,
-            cameras=len(config.image_features) - config.empty_cameras,
-            tokens_per_camera=self._patches // weights.sizes.shuffle**2
-            + sum(len(tokens) for tokens in special if tokens is not None),
+            cameras=pictures,
+            tokens_per_camera=self._patches // weights.sizes.shuffle**2 + special,
+            empty_tokens=special * empty_pictures(config, pictures),
             language=self._max_tokens,
             cls_before=num_cls if is_before else 0,
             cls_after=0 if is_before else num_cls,

@@ -6,14 +6,18 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from cls_vla_ros.policy.checkpoint.location import locate
+
 
 def checkpoint_of(path: str) -> Path:
     """The folder of the checkpoint that is calibrated.
 
     Raises:
+        FileNotFoundError: it is a folder without a checkpoint.
         ValueError: it is not a local one of the type cls_smolvla: nothing could be written to it.
     """
-    file = Path(path).expanduser() / "config.json"
+    folder = Path(path).expanduser()
+    file = (locate(folder) if folder.is_dir() else folder) / "config.json"
     if not file.is_file():
         raise ValueError(
             f"{path} has no config.json to write to: expected is a checkpoint's folder, with "

@@ -1,37 +1,25 @@
-"""What loading needs beyond lerobot: stock checkpoints, a VLM beside the weights, plain words."""
+"""A checkpoint's configuration: stock ones too, in plain words, with a VLM beside the weights."""
 
+import json
 import logging
-import re
 import shutil
+from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 
-import torch
+from draccus.utils import DecodingError, ParsingError
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
-from lerobot.processor import NormalizerProcessorStep, PolicyProcessorPipeline
-from lerobot.utils.constants import POLICY_PREPROCESSOR_DEFAULT_NAME
 from safetensors import safe_open
-from torch import Tensor
 
+from cls_vla_ros.policy.checkpoint.location import ADAPTER_WEIGHTS, base_of, is_adapter, locate
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.policy.training.trained_parts import PARTS
 
 logger = logging.getLogger(__name__)
 
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 VLM_FOLDER = "vlm"
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "onnx")  # the policy's own hold the VLM's
-CLS_WEIGHTS = ("model.pre_cls_param", "model.cls_adapter.")
-GLANCE_WEIGHTS = "model.glance."
-TRAINING_WEIGHTS = ("model.cls_log_scale",)  # older checkpoints do not have it
-FLOATS = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-}
-# The language model's output layer is built by transformers, but SmolVLA never runs it.
-UNUSED_WEIGHTS = ("lm_head",)
 
 
 def load_config(
@@ -40,17 +28,17 @@ def load_config(
     """The configuration of a checkpoint, as `cls_smolvla`.
 
     Args:
-        path: a directory, or a hub id.
+        path: as for `locate`.
         config: overrides the checkpoint's.
         hub_kwargs: lerobot's (revision, cache_dir, local_files_only, ...).
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        ValueError: it is of a policy type that is not SmolVLA.
+        ValueError: it is of a policy type that is not SmolVLA, or of another version of it.
     """
-    check_exists(path)
+    folder = locate(path, **hub_kwargs)
     if config is None:
-        config = PreTrainedConfig.from_pretrained(path, **hub_kwargs)
+        config = _read(folder / "config.json")
     if not isinstance(config, SmolVLAConfig):
         raise ValueError(
             f"the checkpoint {path} is of the policy type {config.type!r}; expected 'cls_smolvla' "
@@ -58,41 +46,52 @@ def load_config(
         )
     if not isinstance(config, CLSSmolVLAConfig):
         config = CLSSmolVLAConfig.from_stock(config)
-    config.vlm_model_name = vlm_directory(path, config.vlm_model_name)
+    config.vlm_model_name = vlm_directory(folder, config.vlm_model_name)
+    if is_adapter(folder):
+        _take_from_base(config, folder)
     return config
 
 
-def check_exists(path: str | Path) -> None:
-    """Tell a mistyped directory from a hub id, before a hub is asked for it.
+def _take_from_base(config: CLSSmolVLAConfig, adapter: Path) -> None:
+    """What an adapter's configuration says of weights that it does not have is the base's."""
+    base = base_of(adapter)
+    of_base = load_config(base)
+    if not Path(config.vlm_model_name).is_dir():
+        config.vlm_model_name = of_base.vlm_model_name
+    with safe_open(adapter / ADAPTER_WEIGHTS, framework="pt") as weights:
+        trained = list(weights.keys())
+    for field, parts in PARTS.items():
+        if not any(part in name for part in parts for name in trained):
+            setattr(config, field, getattr(config, field) and getattr(of_base, field))
+
+
+def _read(file: Path) -> PreTrainedConfig:
+    """The configuration, by lerobot.
 
     Raises:
-        FileNotFoundError: neither a directory with a checkpoint, nor in the form of a hub id.
-        ValueError: its weights are a pickle.
+        ValueError: it has a field that this lerobot does not know, or a value that is none.
     """
-    directory = Path(path).expanduser()
-    expected = (
-        "expected a directory with config.json and model.safetensors, or a hub id such as "
-        "'user/my_policy'"
-    )
-    if not directory.exists():
-        if HUB_ID.fullmatch(str(path)):
-            return
-        raise FileNotFoundError(f"the checkpoint {path} does not exist: {expected}")
-    present = (
-        sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else "a file"
-    )
-    pickles = [n for n in present if n.endswith(PICKLES)] if directory.is_dir() else []
-    if pickles and not (directory / "model.safetensors").is_file():
-        raise ValueError(
-            f"the checkpoint {path} has its weights in {pickles}: a pickle runs whatever code it "
-            "holds when it is loaded, so only model.safetensors is read. Convert it where you "
-            "trust it: load it there with lerobot and call save_pretrained"
-        )
-    for name in ("config.json", "model.safetensors"):
-        if not (directory / name).is_file():
-            raise FileNotFoundError(
-                f"the checkpoint {path} has no {name}: {expected}; it has {present}"
+    try:
+        content = json.loads(file.read_text())
+        kind = content.get("type")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{file} is damaged: expected lerobot's JSON, got {error}") from error
+    if kind in PreTrainedConfig.get_known_choices():
+        known = {f.name for f in fields(PreTrainedConfig.get_choice_class(kind)) if f.init}
+        if unknown := sorted(content.keys() - known - {"type"}):
+            raise ValueError(
+                f"{file} has the field {', '.join(map(repr, unknown))}, which the policy type "
+                f"{kind!r} does not have in lerobot {version('lerobot')}, installed here: only a "
+                f"later version knows it (lerobot > {version('lerobot')}, or a later "
+                "cls_vla_ros). Install that, or delete the field if it has its default there"
             )
+    try:
+        return PreTrainedConfig.from_pretrained(file.parent)
+    except (DecodingError, ParsingError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{file} has a value that lerobot {version('lerobot')} does not take: {reason}"
+        ) from error
 
 
 def vlm_directory(path: str | Path, vlm_model_name: str) -> str:
@@ -126,117 +125,3 @@ def save_vlm_beside(config: CLSSmolVLAConfig, directory: Path) -> None:
         config._save_pretrained(directory)
     finally:
         config.vlm_model_name = str(vlm)
-
-
-def stored_dtypes(file: str | Path) -> dict[str, torch.dtype | None]:
-    """Names and floating dtypes of the weights in a safetensors file; None for another dtype."""
-    with safe_open(file, framework="pt") as weights:
-        names = weights.keys()
-        return {name: FLOATS.get(weights.get_slice(name).get_dtype()) for name in names}
-
-
-def as_stored(
-    state_dict: dict[str, Tensor], dtypes: dict[str, torch.dtype | None]
-) -> dict[str, Tensor]:
-    """A policy's weights as the checkpoint that it was loaded from has them.
-
-    lerobot loads a language model stored in bfloat16 into float32, and would save it so: twice as
-    large, and no byte the same. Weights that were not trained go back without loss.
-
-    Args:
-        state_dict: the policy's weights.
-        dtypes: `stored_dtypes` of that checkpoint.
-
-    Returns:
-        Those that it has, in its dtypes, and the CLS head's.
-    """
-    own = (*CLS_WEIGHTS, GLANCE_WEIGHTS, *TRAINING_WEIGHTS)
-    return {
-        name: tensor if name.startswith(own) else tensor.to(dtypes[name] or tensor.dtype)
-        for name, tensor in state_dict.items()
-        if name.startswith(own) or name in dtypes
-    }
-
-
-def keep_normalisation(path: str | Path, config: CLSSmolVLAConfig, stats: dict[str, dict]) -> None:
-    """Make a dataset's statistics those of a checkpoint.
-
-    lerobot-train normalises by the dataset's where it goes on from a checkpoint, and saves them
-    with it. A policy that shall act as it did must be fed and read as it was.
-
-    Args:
-        path: the checkpoint, with its processors.
-        config: of its policy.
-        stats: of the dataset, by feature; changed in place.
-    """
-    preprocessor = PolicyProcessorPipeline.from_pretrained(
-        path,
-        config_filename=f"{POLICY_PREPROCESSOR_DEFAULT_NAME}.json",
-        overrides={
-            "tokenizer_processor": {"tokenizer_name": config.vlm_model_name},
-            "device_processor": {"device": "cpu"},
-        },
-    )
-    for step in preprocessor.steps:
-        if isinstance(step, NormalizerProcessorStep):
-            stats.update(step.stats)
-
-
-def explain_missing_weights(
-    config: CLSSmolVLAConfig, directory: Path, missing: list[str], unexpected: list[str]
-) -> None:
-    """Say once what a checkpoint lacked, and refuse one whose actions would be random.
-
-    Args:
-        config: the loaded policy's; `cls_head_trained` becomes False if the CLS weights were
-            missing, `glance_trained` if the glance's were.
-        directory: the checkpoint, for the message.
-        missing: names of weights of the model that the checkpoint lacks.
-        unexpected: names of weights of the checkpoint that the model lacks.
-
-    Raises:
-        ValueError: weights that the actions depend on are missing.
-    """
-    needed = [
-        name
-        for name in missing
-        if not name.startswith((*CLS_WEIGHTS, GLANCE_WEIGHTS, *TRAINING_WEIGHTS))
-        and not any(u in name for u in UNUSED_WEIGHTS)
-    ]
-    if needed:
-        raise ValueError(
-            f"the checkpoint {directory} lacks {len(needed)} weights that the actions depend on, "
-            "such as "
-            f"{needed[:3]}. They would stay random, and so would the actions: check that the "
-            "checkpoint is whole and "
-            "that num_vlm_layers, num_expert_layers and vlm_model_name in its config.json are "
-            "those it was trained with"
-        )
-    if unexpected:
-        logger.warning(
-            "the checkpoint %s has %d weights that SmolVLA has no place for, and they are "
-            "ignored: %s",
-            directory,
-            len(unexpected),
-            unexpected[:3],
-        )
-    if config.glance_trained and any(name.startswith(GLANCE_WEIGHTS) for name in missing):
-        config.glance_trained = False
-        logger.warning(
-            "the checkpoint %s says glance_trained and lacks its weights (%s): the frame guard "
-            "looks at the pictures instead. Train it anew",
-            directory,
-            GLANCE_WEIGHTS.rstrip("."),
-        )
-    if any(name.startswith(CLS_WEIGHTS) for name in missing):
-        config.cls_head_trained = False
-        logger.warning(
-            "the checkpoint %s has no CLS head (%s): a new, untrained one is used. %s, but the "
-            "similarity and the "
-            "scene changes mean nothing until the CLS head is trained",
-            directory,
-            ", ".join(p.rstrip(".") for p in CLS_WEIGHTS if any(n.startswith(p) for n in missing)),
-            "The actions are what they were without it"
-            if config.cls_attention == "readout"
-            else "It changes the actions too (cls_attention='bidirectional')",
-        )

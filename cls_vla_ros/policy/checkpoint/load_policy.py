@@ -5,16 +5,15 @@ from pathlib import Path
 
 import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from lerobot.policies.factory import make_pre_post_processors
 from lerobot.processor import PolicyProcessorPipeline
+from transformers import AutoConfig, AutoProcessor
 
-from cls_vla_ros.policy.checkpoint.files import check_exists, load_config
-from cls_vla_ros.policy.checkpoint.processor_files import check_processors
+from cls_vla_ros.policy.checkpoint.files import load_config
+from cls_vla_ros.policy.checkpoint.location import locate
+from cls_vla_ros.policy.checkpoint.normalisation import check_statistics, fit_sizes
+from cls_vla_ros.policy.checkpoint.processor_files import load_processors
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
-
-TOKENIZER_STEP = "tokenizer_processor"
-DEVICE_STEP = "device_processor"
 
 
 def load_policy(
@@ -25,7 +24,7 @@ def load_policy(
     """Load a `cls_smolvla` or a stock `smolvla` checkpoint.
 
     Args:
-        path: a directory as lerobot writes it, or a hub id.
+        path: a directory as lerobot writes it, that of a training, an adapter's, or a hub id.
         device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:N".
         check: called with the configuration before the weights are read, which takes a while; what
             it raises is raised.
@@ -35,31 +34,19 @@ def load_policy(
 
     Raises:
         FileNotFoundError: there is no such checkpoint, or it has no processors.
-        ValueError: the device is not there, or the checkpoint cannot be used or trusted.
+        ValueError: the device is not there, the checkpoint cannot be used or trusted, or its
+            statistics do not fit.
     """
     torch_device = choose_device(device)
-    path = Path(path).expanduser() if Path(path).expanduser().exists() else path
-    check_exists(path)
-    try:
-        config = load_config(path)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise FileNotFoundError(_why_not(path, None, error)) from error
+    folder = locate(path)
+    config = load_config(folder)
     config.device = torch_device
+    _check_vlm(folder, config.vlm_model_name)
+    before, after = load_processors(folder, config, torch_device)
+    fit_sizes(folder, config, before.steps, after.steps)
     check(config)
-    check_processors(path)
-    try:
-        policy = CLSSmolVLAPolicy.from_pretrained(path, config=config)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise FileNotFoundError(_why_not(path, config, error)) from error
-    preprocessor, postprocessor = make_pre_post_processors(
-        policy.config,
-        pretrained_path=str(path),
-        preprocessor_overrides={
-            DEVICE_STEP: {"device": torch_device},
-            TOKENIZER_STEP: {"tokenizer_name": policy.config.vlm_model_name},
-        },
-    )
-    return policy, preprocessor, postprocessor
+    check_statistics(folder, config, before.steps, after.steps)
+    return CLSSmolVLAPolicy.from_pretrained(folder, config=config), before, after
 
 
 def choose_device(device: str) -> str:
@@ -84,15 +71,19 @@ def choose_device(device: str) -> str:
     return device
 
 
-def _why_not(path: str | Path, config: CLSSmolVLAConfig | None, error: Exception) -> str:
-    """What to do where a checkpoint, or the VLM that it names, could not be loaded."""
-    reason = " ".join(str(error).split())  # transformers' texts have line breaks
-    if config is None and not isinstance(path, Path):
-        return f"the checkpoint {path} is no directory here, and no hub id that loads: {reason}"
-    if config is None or Path(config.vlm_model_name).is_dir():
-        return f"the checkpoint {path} could not be loaded: {reason}"
-    return (
-        f"the checkpoint {path} needs the configuration and tokenizer of {config.vlm_model_name} "
-        f"from a hub: {reason}. Without a network, put their folder into the checkpoint and its "
-        "name into config.json as vlm_model_name"
-    )
+def _check_vlm(folder: Path, vlm_model_name: str) -> None:
+    """Are the VLM's configuration and processor to be had? Its weights are the checkpoint's."""
+    try:
+        AutoConfig.from_pretrained(vlm_model_name)
+        AutoProcessor.from_pretrained(vlm_model_name)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())  # transformers' texts have line breaks
+        if Path(vlm_model_name).is_dir():
+            raise FileNotFoundError(
+                f"the checkpoint {folder} could not be loaded: {reason}"
+            ) from error
+        raise FileNotFoundError(
+            f"the checkpoint {folder} needs the configuration and tokenizer of {vlm_model_name} "
+            f"from a hub: {reason}. Without a network, put their folder into the checkpoint and "
+            "its name into config.json as vlm_model_name"
+        ) from error

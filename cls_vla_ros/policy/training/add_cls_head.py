@@ -5,10 +5,9 @@ beside --policy.path. So a `smolvla` checkpoint is written once more as a `cls_s
 same weights, byte for byte, the same processors, a CLS head in the layout "readout", and a glance,
 the small network that looks at every frame. Then
 
-    lerobot-train --policy.path=OUT --discover_packages_path=cls_vla_ros.policy ...
+    lerobot-train --policy.path=OUT ...
 
-trains these two and nothing else. (Without "policy." before discover_packages_path: beside
---policy.path lerobot takes that for a field of the policy.)
+trains these two and nothing else.
 """
 
 import argparse
@@ -17,17 +16,19 @@ import shutil
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
 from lerobot.configs import PreTrainedConfig
 from lerobot.utils.constants import (
     POLICY_POSTPROCESSOR_DEFAULT_NAME,
     POLICY_PREPROCESSOR_DEFAULT_NAME,
 )
 
-from cls_vla_ros.policy.checkpoint.files import check_exists, load_config
+from cls_vla_ros.policy.checkpoint.files import load_config
+from cls_vla_ros.policy.checkpoint.location import locate
+from cls_vla_ros.policy.checkpoint.processor_files import load_processors, names_its_own_folder
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.glance import CHANNELS
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
+from cls_vla_ros.policy.processor_cls_smolvla import carry_tokenizer
 
 # On a backbone that was not trained for them, CLS tokens alone see little.
 ADAPTER_WIDTH = 16
@@ -61,17 +62,7 @@ def add_cls_head(
     """
     if out.exists():
         raise FileExistsError(f"{out} is there already: choose another directory, or remove it")
-    check_exists(stock)
-    source = Path(stock).expanduser()
-    if not source.is_dir():
-        source = Path(snapshot_download(str(stock)))
-    processors = [file for pattern in PROCESSORS for file in sorted(source.glob(pattern))]
-    if not processors:
-        raise FileNotFoundError(
-            f"the checkpoint {stock} has no {PROCESSORS[0]}: it was saved by an older lerobot. "
-            "Convert it once with `python -m lerobot.processor.migrate_policy_normalization "
-            "--pretrained-path ...`"
-        )
+    source = locate(stock)
     if isinstance(PreTrainedConfig.from_pretrained(source), CLSSmolVLAConfig):
         raise ValueError(
             f"the checkpoint {stock} has a CLS head already. If its cls_attention is "
@@ -81,12 +72,20 @@ def add_cls_head(
     config = load_config(source)
     config.cls_adapter_width = adapter_width
     config.glance_width = glance_width
+    before, after = load_processors(source, config, "cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         policy = CLSSmolVLAPolicy.from_pretrained(source, config=config)
     policy.config.train_cls_only = True
     policy.save_pretrained(out)
-    for file in processors:
+    files = [file for pattern in PROCESSORS for file in sorted(source.glob(pattern))]
+    if not files or names_its_own_folder(source):
+        # Of a lerobot before 0.4, or with a tokenizer that lerobot would not find.
+        carry_tokenizer(before)
+        for processor in (before, after):
+            processor.save_pretrained(out)
+        return policy
+    for file in files:
         shutil.copy(file, out)
     return policy
 
@@ -123,8 +122,7 @@ def main() -> None:
         parser.error(str(error))
     print(
         f"wrote {args.out}. Train its CLS head and glance with\n"
-        f"  lerobot-train --policy.path={args.out} "
-        "--discover_packages_path=cls_vla_ros.policy --dataset.repo_id=... --output_dir=..."
+        f"  lerobot-train --policy.path={args.out} --dataset.repo_id=... --output_dir=..."
     )
 
 

@@ -5,13 +5,13 @@ import logging
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot.utils.constants import (
-    ACTION,
     OBS_LANGUAGE_ATTENTION_MASK,
     OBS_LANGUAGE_TOKENS,
     OBS_STATE,
 )
 from torch import Tensor, nn
 
+from cls_vla_ros.policy.batch import check_head
 from cls_vla_ros.policy.scene_gate import PREDICTED, SEEN
 from cls_vla_ros.policy.training.cls_objective import (
     Objective,
@@ -22,9 +22,11 @@ from cls_vla_ros.policy.training.cls_objective import (
 )
 from cls_vla_ros.policy.training.cls_pairs import draw_pairs, on_stale_prefixes
 from cls_vla_ros.policy.training.cls_views import disturb_some, make_views
+from cls_vla_ros.policy.training.dataset_checks import check_dataset
 from cls_vla_ros.policy.training.few_steps import few_step_batch
 from cls_vla_ros.policy.training.glance_training import glance_loss
-from cls_vla_ros.policy.training.provenance import dataset_fingerprints
+from cls_vla_ros.policy.training.provenance import dataset_fingerprints, seen_by_all_processes
+from cls_vla_ros.policy.training.trained_parts import TrainedParts
 
 logger = logging.getLogger(__name__)
 
@@ -51,49 +53,9 @@ class CLSTraining(SmolVLAPolicy):
         self._episodes_seen: set[int] = set()
         self._full_batch_seen = False
         self._teacher: CLSTraining | None = None
-        config = self.config
-        if dataset_meta is None or not config.trains_cls:
-            return
-        if config.train_cls_only and not config.pretrained_path:
-            raise ValueError(
-                "train_cls_only trains the CLS head of a policy that is trained already: give its "
-                "checkpoint with --policy.path, or leave train_cls_only out to train all of it"
-            )
-        lacks = [
-            what
-            for what, is_there in (
-                ("a camera (observation.images.*)", bool(config.image_features)),
-                (OBS_STATE, OBS_STATE in config.input_features),
-                (ACTION, config.action_feature is not None),
-            )
-            if not is_there
-        ]
-        if lacks:
-            raise ValueError(
-                f"the dataset lacks {', '.join(lacks)}; it has {sorted(dataset_meta.features)}. "
-                "Record it with these features, or rename its own with --rename_map"
-            )
-        lengths = list(dataset_meta.episodes["length"])
-        short = [
-            number for number, length in enumerate(lengths) if length <= config.cls_pair_steps
-        ]
-        if short:
-            found = (
-                f"{len(short)} of {len(lengths)} episodes are too short for pairs of frames that "
-                f"are cls_pair_steps={config.cls_pair_steps} apart, such as episode {short[0]} "
-                f"with {lengths[short[0]]} frames"
-            )
-            if len(short) == len(lengths):
-                raise ValueError(
-                    f"{found}: set --policy.cls_pair_steps={max(max(lengths) - 1, 1)} or less, or "
-                    "record longer ones"
-                )
-            logger.warning("%s; theirs are nearer to each other", found)
-        if len(lengths) < 2 and config.cls_objective != "vicreg":
-            raise ValueError(
-                f"cls_objective={config.cls_objective} tells episodes apart, and the dataset has "
-                "one: record more, or take --policy.cls_objective=vicreg"
-            )
+        self._trained_parts: TrainedParts | None = None
+        if dataset_meta is not None:
+            check_dataset(self.config, dataset_meta)
 
     def _teacher_on(self, device: torch.device) -> "CLSTraining":
         """The policy of `distill_from`, loaded once.
@@ -161,6 +123,7 @@ class CLSTraining(SmolVLAPolicy):
             ValueError: the batch lacks something, or is too small for the objective.
         """
         config = self.config
+        check_head(config, self.model)
         cameras = [camera for camera in config.image_features if camera in batch]
         losses, log = 0.0, {}
         stale = config.stale_prefix_share if self.training else 0.0
@@ -186,14 +149,16 @@ class CLSTraining(SmolVLAPolicy):
             losses, log = super().forward(current, noise, time, reduction=reduction)
         if not config.trains_cls:
             return losses, log
+        is_training = self.training and torch.is_grad_enabled()
+        if is_training and self._dataset_meta is not None and "episode_index" in batch:
+            count = len(self._dataset_meta.episodes["length"])
+            self._episodes_seen |= seen_by_all_processes(batch["episode_index"].flatten(), count)
         objective = self._objective(batch, cameras)
         if objective is None:  # the few samples that an epoch leaves over
             nothing = sum(p.sum() * 0.0 for p in self.get_optim_params())
             return losses + nothing, log
-        if self.training and torch.is_grad_enabled():
-            config.cls_head_trained = True
-            config.glance_trained = config.glance_width > 0
-            self._episodes_seen.update(batch["episode_index"].tolist())
+        if is_training:
+            self._look_what_is_trained()
         if reduction == "none" and config.train_cls_only:
             losses = objective.loss.new_zeros(len(batch[OBS_STATE]))
         total = losses + config.cls_loss_weight * objective.loss
@@ -252,8 +217,35 @@ class CLSTraining(SmolVLAPolicy):
             self.prepare_state(batch),
         ).obs_cls_out
 
+    def _look_what_is_trained(self) -> None:
+        """Say in the configuration which parts training has changed: after it has begun."""
+        if self._trained_parts is None:
+            self._trained_parts = TrainedParts(self.model)
+        for field in self._trained_parts.look():
+            setattr(self.config, field, True)
+
+    def _validate_peft_config(self, peft_config) -> None:
+        """As lerobot's; and what peft does not train here is said.
+
+        Raises:
+            ValueError: there would be nothing to train.
+        """
+        super()._validate_peft_config(peft_config)
+        if self.config.train_cls_only:
+            raise ValueError(
+                "train_cls_only trains the CLS head, and peft (--peft.*) freezes it: leave out one"
+            )
+        if self.config.trains_cls:
+            logger.warning(
+                "peft trains its adapters alone: the CLS head%s stays as it is. Train it later, "
+                "on the merged policy, with --policy.train_cls_only=true",
+                " and the glance" if self.config.glance_width else "",
+            )
+
     def _record_provenance(self) -> None:
         """Put the fingerprints of the episodes that were trained on into the configuration."""
+        if self._trained_parts is not None:
+            self._look_what_is_trained()  # the last step's change
         if self._dataset_meta is None or not self._episodes_seen:
             return
         try:

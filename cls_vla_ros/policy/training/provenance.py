@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.distributed
 from lerobot.utils.constants import ACTION, OBS_STATE
+from torch import Tensor
 
 RESOLUTION = 1e-4  # of the policy's units: what is closer is the same
 EPISODE, FRAME = "episode_index", "frame_index"
@@ -79,3 +82,22 @@ def dataset_fingerprints(root: str | Path, episodes: Iterable[int] | None = None
         fingerprint(s, a)
         for s, a in zip(np.split(states, starts[1:]), np.split(actions, starts[1:]), strict=True)
     ]
+
+
+def seen_by_all_processes(episodes: Tensor, count: int) -> set[int]:
+    """The episodes of a batch, and of the batches that other processes train on now.
+
+    Only the first process saves, and it alone does not see all of them. Each process must call
+    this as often as the others.
+
+    Args:
+        episodes: (B,) int, numbers of this process's.
+        count: of episodes in the dataset.
+    """
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if not several or torch.distributed.get_world_size() == 1:
+        return set(episodes.tolist())
+    seen = torch.zeros(count, dtype=torch.uint8, device=episodes.device)
+    seen[episodes] = 1
+    torch.distributed.all_reduce(seen, op=torch.distributed.ReduceOp.MAX)
+    return set(seen.nonzero()[:, 0].tolist())

@@ -85,7 +85,7 @@ class ObservationBuffer:
         """Start empty.
 
         Args:
-            cameras: one for each picture that the policy takes.
+            cameras: one for each picture that the policy is run on.
             state: the sources of observation.state, and the order of its values.
             limits: what the sources may be.
 

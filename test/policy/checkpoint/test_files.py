@@ -114,11 +114,7 @@ def test_the_tiny_checkpoint_can_be_moved(checkpoint, tmp_path):
 
 def test_processors_come_with_the_checkpoint(checkpoint):
     config = CLSSmolVLAPolicy.from_pretrained(checkpoint).config
-    preprocessor, postprocessor = make_pre_post_processors(
-        config,
-        pretrained_path=str(checkpoint),
-        preprocessor_overrides={"tokenizer_processor": {"tokenizer_name": config.vlm_model_name}},
-    )
+    preprocessor, postprocessor = make_pre_post_processors(config, str(checkpoint))
     batch = preprocessor({"observation.state": torch.tensor([0.1, 0.2, 0.3]), "task": "go"})
     torch.testing.assert_close(batch["observation.state"], torch.zeros(1, 3))
     torch.testing.assert_close(

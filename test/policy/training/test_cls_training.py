@@ -1,5 +1,6 @@
 """The policy's forward as lerobot-train calls it, on batches as its dataset gives them."""
 
+import importlib.util
 from types import SimpleNamespace
 
 import pytest
@@ -68,7 +69,7 @@ def test_each_objective_trains_the_cls_tokens_beside_the_actions(
     assert loss.isfinite()
     assert {"cls_loss", "cls_similarity", "losses_after_forward"} <= set(log)
     assert log["loss"] == pytest.approx(loss.item())
-    assert policy.config.cls_head_trained
+    assert not policy.config.cls_head_trained  # no weight has changed yet
     learning = grads(policy)
     assert "model.pre_cls_param" in learning
     assert ("model.cls_log_scale" in learning) == (name != "vicreg")
@@ -199,12 +200,71 @@ def test_only_episodes_that_were_trained_on_are_remembered(
     )
     config = make_config(cls_pair_steps=2, cls_episodes_trained_on=["earlier"])
     policy = CLSSmolVLAPolicy(config, dataset_meta=dataset_meta([9] * 40, root="there"))
-    policy.train().forward(training_batch())
+    step(policy.train(), training_batch())
     policy.save_pretrained(tmp_path)
     assert asked == [("there", [0, 1, 2, 3, 4])]
     saved = CLSSmolVLAPolicy.from_pretrained(tmp_path).config
     assert saved.cls_episodes_trained_on == ["earlier", *(f"of {e}" for e in range(5))]
     assert saved.cls_head_trained
+
+
+def step(policy, batch) -> None:
+    """Of an optimizer, on what the policy trains."""
+    optimizer = torch.optim.SGD(policy.get_optim_params(), lr=0.1)
+    policy.forward(batch)[0].backward()
+    optimizer.step()
+
+
+def test_the_flag_follows_what_was_changed(make_config, training_batch, tmp_path):
+    policy = CLSSmolVLAPolicy(make_config(cls_pair_steps=2, glance_width=4)).train()
+    policy.forward(training_batch())[0].backward()
+    policy.save_pretrained(tmp_path / "no_step")
+    assert not CLSSmolVLAPolicy.from_pretrained(tmp_path / "no_step").config.cls_head_trained
+    step(policy, training_batch())
+    policy.forward(training_batch(seed=1))
+    assert policy.config.cls_head_trained
+    assert policy.config.glance_trained
+
+
+@pytest.mark.parametrize("parts", [("pre_cls_param", "cls_adapter"), ("glance",)])
+def test_a_part_that_is_frozen_is_not_trained(parts, make_config, training_batch, tmp_path):
+    """As peft freezes all but its adapters."""
+    policy = CLSSmolVLAPolicy(make_config(cls_pair_steps=2, glance_width=4)).train()
+    for name, parameter in policy.model.named_parameters():
+        if name.startswith(parts):
+            parameter.requires_grad_(False)
+    for _ in range(2):
+        step(policy, training_batch())
+    policy.save_pretrained(tmp_path)
+    saved = CLSSmolVLAPolicy.from_pretrained(tmp_path).config
+    assert saved.cls_head_trained == ("glance" in parts)
+    assert saved.glance_trained == ("glance" not in parts)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("peft"), reason="peft is not here")
+def test_peft_leaves_the_head_and_says_so(with_stock_weights, training_batch, tmp_path, caplog):
+    policy = with_stock_weights(cls_pair_steps=2, pretrained_path=tmp_path)
+    wrapped = policy.wrap_with_peft(peft_cli_overrides={"method_type": "LORA", "r": 2}).train()
+    assert "the CLS head stays as it is" in caplog.text
+    optimizer = torch.optim.SGD([p for p in wrapped.parameters() if p.requires_grad], lr=1.0)
+    for _ in range(2):
+        wrapped.forward(training_batch())[0].backward()
+        optimizer.step()
+    assert not wrapped.config.cls_head_trained
+    alone = with_stock_weights(
+        cls_attention="readout", train_cls_only=True, pretrained_path=tmp_path
+    )
+    with pytest.raises(ValueError, match=r"peft .* freezes it: leave out one"):
+        alone.wrap_with_peft(peft_cli_overrides={"method_type": "LORA", "r": 2})
+
+
+def test_the_size_of_the_state_becomes_the_datasets(make_config, caplog):
+    meta = dataset_meta([9, 9])
+    meta.features = {"observation.state": {"dtype": "float32", "shape": (7,), "names": None}}
+    policy = CLSSmolVLAPolicy(make_config(glance_width=4), dataset_meta=meta)
+    assert policy.config.robot_state_feature.shape == (7,)
+    assert policy.model.glance.arm[0].in_features == 14
+    assert "[7], the checkpoint's was [5]" in caplog.text
 
 
 @pytest.mark.parametrize(
