@@ -165,6 +165,7 @@ def test_a_recording_through_the_node(node_process, tmp_path):
     frames = {START_NS + f * FRAME_NS + 2 for f in range(FRAMES)}
     assert all(to_ns(m.header.stamp) in frames for m in scene_changes)
     assert [c.inference_id for c in chunks] == [m.inference_id for m in scene_changes]
+    trajectories = [message for message in trajectories if len(message.points) > 1]  # no stops
     assert len(trajectories) == len(chunks)
     for chunk, trajectory in zip(chunks, trajectories, strict=True):
         assert list(chunk.units) == ["rad", "rad", "m"]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # it brings torch, for which a client of the node has no use
 IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
 OUTPUT_QOS = QoSProfile(depth=10)  # reliable
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+FORTH = Duration(seconds=1.1)  # a /clock may tick once a second
 WATCH_PERIOD_S = 0.1
 DIAGNOSTICS_PERIOD_S = 1.0
 
@@ -43,7 +44,7 @@ class Handlers:
     pause: Callable
     stop: Callable
     watch: Callable
-    backward_jump: Callable
+    jump: Callable
     not_taken: Callable
 
 
@@ -126,12 +127,10 @@ class Connections:
         stop = node.create_service(Trigger, "stop", handlers.stop)
         self._close.append(partial(node.destroy_service, stop))
         self._every(node, WATCH_PERIOD_S, handlers.watch, Clock(clock_type=ClockType.STEADY_TIME))
-        any_backward = JumpThreshold(
-            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
+        jumps = JumpThreshold(
+            min_forward=FORTH, min_backward=Duration(nanoseconds=-1), on_clock_change=False
         )
-        jump = node.get_clock().create_jump_callback(
-            any_backward, post_callback=handlers.backward_jump
-        )
+        jump = node.get_clock().create_jump_callback(jumps, post_callback=handlers.jump)
         self._close.append(jump.unregister)
 
     def _connect_output(

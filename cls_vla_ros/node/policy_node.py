@@ -176,7 +176,7 @@ class PolicyNode(LifecycleNode):
                 pause=services.pause,
                 stop=services.stop,
                 watch=self._watchdog.look,
-                backward_jump=self._watchdog.jumped_back,
+                jump=self._watchdog.jumped,
                 not_taken=self._reporter.not_taken,
             ),
             self._output,
@@ -205,7 +205,8 @@ class PolicyNode(LifecycleNode):
 
     def _end_loop(self) -> None:
         self._loop.hush()
-        self._output.flush("inactive", repeats=False, forgets=True)  # before anybody waits
+        if self.context.ok():
+            self._output.flush("inactive", repeats=False, forgets=True)  # before anybody waits
         self._loop.stop(self._declared.get("inference.timeout_s"))
 
     def _now_ns(self) -> int:
@@ -239,8 +240,6 @@ class PolicyNode(LifecycleNode):
         self._reporter.device_failed(error)
         # Not from here: deactivate waits for this thread.
         self.executor.create_task(self.trigger_deactivate)
-
-    # Reset: every cause calls the same method
 
     def _on_task(self, message: String) -> None:
         self.set_parameters([Parameter("task", value=message.data)])

@@ -45,14 +45,19 @@ class Watchdog:
             self._output.flush("the inference hangs")
             self._reporter.hanging(self._loop.busy_s)
 
-    def jumped_back(self, jump) -> None:
+    def jumped(self, jump) -> None:
         """Rclpy tells of a jump of /clock.
 
         Args:
             jump: rclpy's TimeJump.
         """
-        self._looked_ns = 0  # said once
-        self._on_time_back(-jump.delta.nanoseconds / NS)
+        by_s = jump.delta.nanoseconds / NS
+        if by_s > 0:
+            self._output.forget()  # no controller has done all that was due meanwhile
+            self._output.flush(f"the time jumped forth by {by_s:.3f} s", repeats=False)
+        else:
+            self._looked_ns = 0  # said once
+            self._on_time_back(-by_s)
 
     def late(self) -> str:
         """Why what the inference under way makes is not used; empty if it may be."""

@@ -264,6 +264,11 @@ class ActionOutput:
             if forgets:
                 self._standing.forget()
 
+    def forget(self) -> None:
+        """What controllers were told says no more where the arm is."""
+        with self._lock:
+            self._standing.forget()
+
     def _next_index(self, stamp_ns: int, now_ns: int) -> int:
         """Which step is executed next. A trajectory's point is due one step after its command."""
         action, mode = self._settings.action, self._settings.execution.mode

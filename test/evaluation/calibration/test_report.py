@@ -4,6 +4,7 @@ import io
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from cls_vla_ros.evaluation.calibration.ageing import Ageing
@@ -13,6 +14,7 @@ from cls_vla_ros.evaluation.calibration.glance_threshold import Glanced, find_gl
 from cls_vla_ros.evaluation.calibration.intervals import Interval, Similarities
 from cls_vla_ros.evaluation.calibration.motion import Drift
 from cls_vla_ros.evaluation.calibration.report import in_words, make_report, print_report
+from cls_vla_ros.evaluation.measures.traces import Trace
 from cls_vla_ros.policy.thresholds import Row
 
 
