@@ -30,7 +30,7 @@ def check_processors(path: str | Path) -> None:
         ValueError: a step is none, or the file is damaged.
     """
     for name in (POLICY_PREPROCESSOR_DEFAULT_NAME, POLICY_POSTPROCESSOR_DEFAULT_NAME):
-        file = _find(path, f"{name}.json")
+        file = find_file(path, f"{name}.json")
         try:
             steps = json.loads(file.read_text())["steps"]
             entries = [(entry.get("registry_name"), entry.get("class")) for entry in steps]
@@ -49,10 +49,18 @@ def check_processors(path: str | Path) -> None:
                 )
 
 
-def _find(path: str | Path, name: str) -> Path:
-    """The file, fetched if it is on a hub; lerobot would only fail to open one that is not."""
-    if isinstance(path, Path):
-        file = path / name
+def find_file(path: str | Path, name: str) -> Path:
+    """A processor's file, fetched if it is on a hub; lerobot would only fail to open it.
+
+    Args:
+        path: the checkpoint: a directory, or a hub id.
+        name: of the file.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if isinstance(path, Path) or Path(path).is_dir():
+        file = Path(path) / name
     else:
         try:
             return Path(hf_hub_download(path, name))

@@ -1,0 +1,43 @@
+"""Does the checkpoint fit, and what does it know of its data? Without its weights."""
+
+from pathlib import Path
+
+from cls_vla_ros.policy.checkpoint.dataset_stats import Seen, read_seen
+from cls_vla_ros.policy.checkpoint.files import load_config
+from cls_vla_ros.policy.checkpoint.load_policy import choose_device
+from cls_vla_ros.policy.checkpoint.processor_files import check_processors
+from cls_vla_ros.robot.checking.findings import Findings
+from cls_vla_ros.robot.demo_policy import resolve_policy_path
+from cls_vla_ros.robot.load_server import check_against_policy
+from cls_vla_ros.robot.settings import Settings
+
+
+def look_at_checkpoint(settings: Settings, findings: Findings) -> dict[str, Seen]:
+    """Compare it with the settings.
+
+    Args:
+        settings: from the parameters.
+        findings: get what does not fit.
+
+    Returns:
+        The ranges of state and action in its data, by feature; empty if it does not say.
+    """
+    path = Path(resolve_policy_path(settings.policy_path)).expanduser()
+    where = path if path.exists() else settings.policy_path
+    try:
+        config = load_config(where)
+        config.device = choose_device(settings.device)
+        if not config.cls_head_trained:
+            findings.notes.append(
+                "the checkpoint has no trained CLS head: the policy runs, and the similarity "
+                "means nothing (add_cls_head, then lerobot-train)"
+            )
+        try:
+            check_against_policy(settings, config)
+        except ValueError as error:
+            findings.bad.append(str(error))
+        check_processors(where)
+        return read_seen(where)
+    except (OSError, ValueError) as error:
+        findings.bad.append(str(error))
+        return {}
