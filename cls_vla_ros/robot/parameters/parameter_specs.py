@@ -1,6 +1,6 @@
 """Every parameter of the node in one place: default, description, range, live or not.
 
-The table in docs/parameters.md is printed by `python -m cls_vla_ros.robot.parameters.parameter_specs`.
+`python -m cls_vla_ros.robot.parameters.parameter_specs` prints the table of docs/parameters.md.
 """
 
 from cls_vla_ros.engine import DTYPES, ENGINES
