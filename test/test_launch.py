@@ -41,7 +41,7 @@ def description(name: str):
                 "use_sim_time",
             },
         ),
-        ("replay.launch.py", {"bag", "rate", "loop"}),
+        ("replay.launch.py", {"bag", "rate", "loop", "shutdown"}),
     ],
 )
 def test_every_argument_has_a_default_and_a_description(name, arguments):

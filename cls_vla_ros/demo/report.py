@@ -31,7 +31,7 @@ class Recorded:
     Attributes:
         scene_changes: in order.
         chunks: in order.
-        reset_ns: ROS time of the reset call.
+        reset_ns: ROS time of the reset call; None if there was none.
         start_ns: ROS time of the recording's start.
         events: the recording's labels: stamp_ns, kind, scene_change.
         trained: whether the policy's CLS head is.
@@ -39,7 +39,7 @@ class Recorded:
 
     scene_changes: list[SceneChange]
     chunks: list[ActionChunk]
-    reset_ns: int
+    reset_ns: int | None
     start_ns: int
     events: list[dict]
     trained: bool
@@ -98,7 +98,7 @@ def seen_by_the_gate(recorded: Recorded) -> Seen:
 
 
 def problems_of(recorded: Recorded) -> list[str]:
-    """What is not as it should be after a run with one reset, in words; empty if all is well."""
+    """What is not as it should be after a run, in words; empty if all is well."""
     messages = recorded.scene_changes
     problems = []
     if [m.inference_id for m in messages] != [c.inference_id for c in recorded.chunks]:
@@ -107,11 +107,9 @@ def problems_of(recorded: Recorded) -> list[str]:
             "same"
         )
     episodes = sorted({m.episode for m in messages})
-    if len(episodes) != 2:
-        problems.append(
-            f"inferences in the episodes {episodes}; expected two, one before and one after the "
-            "reset"
-        )
+    expected = "one" if recorded.reset_ns is None else "two, one before and one after the reset"
+    if len(episodes) != (1 if recorded.reset_ns is None else 2):
+        problems.append(f"inferences in the episodes {episodes}; expected {expected}")
     for episode in episodes:
         first, *others = [m for m in messages if m.episode == episode]
         if first.has_history or not math.isnan(first.similarity):
@@ -133,6 +131,7 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
     messages = recorded.scene_changes
     latencies = sorted(m.total_ms for m in messages) or [math.nan]
     seen = seen_by_the_gate(recorded)
+    first_actions = {c.inference_id: list(c.data[: c.action_dim]) for c in recorded.chunks}
     return {
         "note": None if recorded.trained else UNTRAINED,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -142,7 +141,7 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
         "events": [
             {**event, "time_s": recorded.seconds(event["stamp_ns"])} for event in recorded.events
         ],
-        "reset_s": recorded.seconds(recorded.reset_ns),
+        "reset_s": None if recorded.reset_ns is None else recorded.seconds(recorded.reset_ns),
         "problems": problems_of(recorded),
         "summary": {
             "inferences": len(messages),
@@ -174,6 +173,7 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
                 "denoise_ms": m.denoise_ms,
                 "total_ms": m.total_ms,
                 "observation_age_ms": m.observation_age_ms,
+                "first_action": first_actions.get(m.inference_id),
             }
             for m in messages
         ],
@@ -216,12 +216,13 @@ def draw(recorded: Recorded, path: Path) -> None:
     low, high = top.get_ylim()
     top.set_ylim(low - 0.05 * (high - low), high + 0.32 * (high - low))
     for axes in (top, bottom):
-        axes.axvline(
-            recorded.seconds(recorded.reset_ns),
-            color="tab:green",
-            lw=2,
-            label="reset" if axes is top else None,
-        )
+        if recorded.reset_ns is not None:
+            axes.axvline(
+                recorded.seconds(recorded.reset_ns),
+                color="tab:green",
+                lw=2,
+                label="reset" if axes is top else None,
+            )
         for event in recorded.events:
             style = "-" if event["scene_change"] else ":"
             axes.axvline(recorded.seconds(event["stamp_ns"]), color="0.4", ls=style, lw=1)
