@@ -4,17 +4,21 @@ import argparse
 import json
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import rclpy
 from rich.console import Console
 
 from cls_vla_ros.demo.outputs_bag import write_outputs_bag
-from cls_vla_ros.demo.report import draw, make_report
+from cls_vla_ros.demo.picture import draw
+from cls_vla_ros.demo.report import make_report
 from cls_vla_ros.demo.run import Run, play
+from cls_vla_ros.demo.shown import read_shown
 from cls_vla_ros.endurance.node_process import end_of, policy_node, use_domain
 from cls_vla_ros.recordings.bag_episodes import BagEpisode
 from cls_vla_ros.recordings.episodes import Source, labels_of
+from cls_vla_ros.robot.parameters.parameters import Parameters
 from cls_vla_ros.robot.parameters.params_file import parameters_of
 
 RECORDING = "recording"
@@ -53,7 +57,7 @@ def run_own_node(
             raise RuntimeError(
                 f"the node ended with exit code {process.returncode} after SIGINT; expected 0"
             )
-        report = _leave(run, args.bag, args.out, labels.get("events", []))
+        report = _leave(run, args, labels.get("events", []))
         if report["problems"]:
             raise RuntimeError("; ".join(report["problems"]))
     except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
@@ -65,22 +69,30 @@ def run_own_node(
     return report
 
 
+@contextmanager
+def _parameters(args: argparse.Namespace) -> Iterator[Parameters]:
+    overrides = {"policy.path": args.policy} if args.policy else {}
+    with parameters_of(args.params_file, overrides) as parameters:
+        yield parameters
+
+
 def _check(args: argparse.Namespace) -> dict:
     """Is it a recording of what the params file names? Before the policy loads.
 
     Returns:
         Its labels.
     """
-    overrides = {"policy.path": args.policy} if args.policy else {}
-    with parameters_of(args.params_file, overrides) as parameters:
+    with _parameters(args) as parameters:
         BagEpisode(args.bag, parameters, Source())
     return labels_of(args.bag) or {}
 
 
-def _leave(run: Run, bag: Path, out: Path, events: list[dict]) -> dict:
+def _leave(run: Run, args: argparse.Namespace, events: list[dict]) -> dict:
+    events = sorted(events, key=lambda event: event["stamp_ns"])
     recorded = run.recorded(events)
-    report = make_report(recorded, bag, run.device) | {"task": run.task}
-    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw(recorded, out / "similarity.png")
-    write_outputs_bag(bag, recorded, out / RECORDING)
+    report = make_report(recorded, args.bag, run.device) | {"task": run.task}
+    (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    with _parameters(args) as parameters:
+        draw(recorded, read_shown(args.bag, parameters, events), args.out / "similarity.png")
+    write_outputs_bag(args.bag, recorded, args.out / RECORDING)
     return report

@@ -1,15 +1,10 @@
-"""What the demo leaves: a report in JSON, and a picture of the similarity over time."""
+"""What a run over a recording leaves as JSON."""
 
 import datetime
 import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 from cls_vla_ros.console.machine import describe_machine
 from cls_vla_ros.evaluation.measures.matching import Look, match
@@ -178,86 +173,3 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
             for m in messages
         ],
     }
-
-
-def draw(recorded: Recorded, path: Path) -> None:
-    """The similarity over time with threshold, events and reset, and the latency below it."""
-    messages = recorded.scene_changes
-    times = [recorded.time_of(m) for m in messages]
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(11, 6.5), sharex=True, height_ratios=(3, 1), layout="constrained"
-    )
-    # On a reused prefix there is no new similarity.
-    evaluated = [(recorded.time_of(m), m) for m in messages if m.evaluated]
-    for episode in sorted({m.episode for m in messages}):
-        of_episode = [(t, m) for t, m in evaluated if m.episode == episode]
-        times_s = [t for t, m in of_episode]
-        label = episode == messages[0].episode
-        top.plot(
-            times_s,
-            [m.similarity for _, m in of_episode],
-            "o-",
-            ms=4,
-            lw=1,
-            color="tab:blue",
-            label="similarity, at full inferences" if label else None,
-        )
-        top.plot(
-            times_s,
-            [m.threshold if m.has_history else math.nan for _, m in of_episode],
-            "_--",
-            color="tab:red",
-            lw=0.6,
-            label="threshold, by the time between them" if label else None,
-        )
-    changes = [(t, m.similarity) for t, m in zip(times, messages, strict=True) if m.scene_changed]
-    if changes:
-        top.plot(*zip(*changes, strict=True), "x", ms=7, color="tab:red", label=CHANGED)
-    low, high = top.get_ylim()
-    top.set_ylim(low - 0.05 * (high - low), high + 0.32 * (high - low))
-    for axes in (top, bottom):
-        if recorded.reset_ns is not None:
-            axes.axvline(
-                recorded.seconds(recorded.reset_ns),
-                color="tab:green",
-                lw=2,
-                label="reset" if axes is top else None,
-            )
-        for event in recorded.events:
-            style = "-" if event["scene_change"] else ":"
-            axes.axvline(recorded.seconds(event["stamp_ns"]), color="0.4", ls=style, lw=1)
-    for event in recorded.events:
-        top.annotate(
-            event["kind"].replace("_", " "),
-            (recorded.seconds(event["stamp_ns"]), 0.98),
-            rotation=90,
-            fontsize=8,
-            xycoords=("data", "axes fraction"),
-            xytext=(-3, 0),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            color="0.25",
-        )
-    top.set(
-        ylabel="cosine similarity",
-        yticks=[tick for tick in top.get_yticks() if low <= tick <= 1],
-        title="CLS similarity over time"
-        + ("" if recorded.trained else ". The CLS head is UNTRAINED: it means nothing"),
-    )
-    top.plot([], [], color="0.4", lw=1, label="labelled: changes the scene")
-    top.plot([], [], color="0.4", ls=":", lw=1, label="labelled: does not")
-    bottom.stackplot(
-        times,
-        [m.prefix_ms for m in messages],
-        [m.denoise_ms for m in messages],
-        [m.total_ms - m.prefix_ms - m.denoise_ms for m in messages],
-        labels=("prefix", "denoise", "rest of the latency"),
-        alpha=0.7,
-    )
-    bottom.set(
-        ylabel="latency [ms]", xlabel="time since the recording's start [s]", ylim=(0, None)
-    )
-    figure.legend(loc="outside lower center", fontsize=8, ncols=5)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
