@@ -10,14 +10,20 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from cls_vla_ros.console.share import share
 from cls_vla_ros.demo.played_topics import why_not_played
 from cls_vla_ros.demo.report import Recorded
+from cls_vla_ros.node.view.values import TOPIC, to_values
 from cls_vla_ros.recordings.open_bag import open_bag
 from cls_vla_ros.robot.stamps import to_ns
 
 OUTPUTS = ("SceneChange", "ActionChunk")
+TOPICS = {
+    "/scene_change": "cls_vla_ros/msg/SceneChange",
+    "/action_chunk": "cls_vla_ros/msg/ActionChunk",
+    f"/{TOPIC}": "sensor_msgs/msg/JointState",
+}
 
 
 def write_outputs_bag(bag: Path, recorded: Recorded, path: Path) -> None:
-    """The inputs as they were recorded, scene_change and action_chunk at the time they were ready.
+    """The inputs as they were recorded, and what the node said at the time it was ready.
 
     Args:
         bag: the recording.
@@ -41,6 +47,7 @@ def write_outputs_bag(bag: Path, recorded: Recorded, path: Path) -> None:
         for topic, messages in (
             ("/scene_change", recorded.scene_changes),
             ("/action_chunk", recorded.chunks),
+            (f"/{TOPIC}", recorded.chunks),
         )
         for m in messages
     ]
@@ -53,15 +60,14 @@ def write_outputs_bag(bag: Path, recorded: Recorded, path: Path) -> None:
                 for c in {c.topic: c for c in inputs}.values()
             }
             made = {
-                f"/{topic}": writer.add_connection(
-                    f"/{topic}", f"cls_vla_ros/msg/{name}", typestore=store
-                )
-                for topic, name in (("scene_change", OUTPUTS[0]), ("action_chunk", OUTPUTS[1]))
+                topic: writer.add_connection(topic, kind, typestore=store)
+                for topic, kind in TOPICS.items()
             }
             for connection, stamp_ns, raw in reader.messages(connections=inputs):
                 writer.write(known[connection.topic], stamp_ns, raw)
             for stamp_ns, topic, message in sorted(outputs, key=lambda output: output[0]):
-                writer.write(made[topic], stamp_ns, serialize_message(message))
+                what = to_values(message) if topic == f"/{TOPIC}" else message
+                writer.write(made[topic], stamp_ns, serialize_message(what))
     finally:
         reader.close()
 
