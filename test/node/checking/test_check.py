@@ -6,41 +6,11 @@ import time
 import cv2
 import pytest
 import rclpy
-import yaml
 from fixtures.recordings import ACTIONS, JOINTS, PARAMETERS
+from node.checking.conftest import RECORDED
 from node.conftest import Peer
 from rclpy.executors import SingleThreadedExecutor
 from trajectory_msgs.msg import JointTrajectory
-
-from cls_vla_ros.node.checking.check import main
-
-# The checkpoint says that its data are within a few units of zero, so they are no degrees.
-RECORDED = PARAMETERS | {
-    "state": {"joints": JOINTS, "units": ["rad"] * 3},
-    "action": {"names": ACTIONS, "units": [""] * 3},
-}
-
-
-@pytest.fixture
-def check(tmp_path, monkeypatch, capsys, checkpoint):
-    """Its exit code, and what it said in one line."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments, parameters=None, **changes):
-        content = (parameters or RECORDED) | changes
-        content["policy"] = {"path": str(checkpoint), "device": "cpu", "seed": 0}
-        file = tmp_path / "robot.yaml"
-        file.write_text(yaml.dump({"/**": {"ros__parameters": content}}))
-        line = ["check", "--params-file", file, "--seconds", "0.5", *arguments]
-        monkeypatch.setattr("sys.argv", [str(part) for part in line])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        return code, " ".join(capsys.readouterr().out.split())
-
-    return call
 
 
 def test_a_good_recording_passes_and_leaves_a_picture(check, make_bag, tmp_path):
