@@ -7,13 +7,18 @@ MOVED := $(if $(filter-out $(CURDIR),$(shell cat install/.built 2>/dev/null)),FO
 ENV := . dev/env.sh &&
 export PYTHON
 
-.PHONY: demo test lint setup build clean
+.PHONY: demo test docs lint setup build clean
 
 demo: build  ## run the node on the recording; report and picture in demo_output/
 	@$(ENV) demo --out demo_output
 
 test: build  ## all tests; ARGS="-k gate" for some
 	@$(ENV) python -m ruff check . && python -m pytest $(ARGS)
+
+docs:  ## the pages of docs/ as a site in build/site, by an environment of its own
+	@test -x build/docs/bin/mkdocs || { $(or $(PYTHON),python3) -m venv build/docs && build/docs/bin/pip install -q -r requirements/docs.txt; }
+	@build/docs/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 lint: setup  ## ruff, and its formatting
 	@$(ENV) ruff check --fix . && ruff format .

@@ -14,11 +14,12 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 PACKAGE = "cls_vla_ros"
+LAYOUT = PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "views", "plotjuggler.xml"])
 ARGUMENTS = (
     (
         "params_file",
@@ -53,7 +54,15 @@ ARGUMENTS = (
         "true: take the time from /clock, as for recordings and simulators. Default: use_sim_time "
         "of params_file, else false",
     ),
+    ("view", "", "foxglove, rqt or plotjuggler: start it too. Default: none of them"),
 )
+# What each starts beside the node; the viewer's own package must be installed.
+VIEWS = {
+    "": [],
+    "foxglove": [("foxglove_bridge", "foxglove_bridge", [])],
+    "rqt": [("rqt_plot", "rqt_plot", ["/scene_change/similarity", "/scene_change/threshold"])],
+    "plotjuggler": [("plotjuggler", "plotjuggler", ["--layout", LAYOUT])],
+}
 TOPICS = ("joint_trajectory", "joint_command")
 OVERRIDES = {"policy_path": "policy.path", "device": "policy.device", "task": "task"}
 
@@ -63,7 +72,26 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=d, description=text)
         for name, d, text in ARGUMENTS
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=start_node)])
+    starts = [OpaqueFunction(function=start_node), OpaqueFunction(function=start_view)]
+    return LaunchDescription([*arguments, *starts])
+
+
+def start_view(context) -> list[Node]:
+    """The viewer, and what turns chunks into values that it can plot."""
+    view = LaunchConfiguration("view").perform(context)
+    if view not in VIEWS:
+        expected = ", ".join(filter(None, VIEWS))
+        raise RuntimeError(f"view:={view} is none of {expected}")
+    commands = [*VIEWS[view], *([(PACKAGE, "chunk_values", [])] if view else [])]
+    return [
+        Node(
+            package=package,
+            executable=executable,
+            arguments=arguments,
+            namespace=LaunchConfiguration("namespace"),
+        )
+        for package, executable, arguments in commands
+    ]
 
 
 def start_node(context) -> list:

@@ -54,7 +54,7 @@ def make_observation():
 
 
 def pytest_addoption(parser):
-    parser.addoption("--faults-table", metavar="FILE", help="write the table of the README there")
+    parser.addoption("--faults-table", metavar="FILE", help="write docs/faults.md's table there")
 
 
 def pytest_terminal_summary(terminalreporter, config):

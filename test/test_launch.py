@@ -39,9 +39,10 @@ def description(name: str):
                 "namespace",
                 "autostart",
                 "use_sim_time",
+                "view",
             },
         ),
-        ("replay.launch.py", {"bag", "rate", "loop"}),
+        ("replay.launch.py", {"bag", "rate", "loop", "shutdown"}),
     ],
 )
 def test_every_argument_has_a_default_and_a_description(name, arguments):
@@ -109,3 +110,39 @@ def test_a_wrong_path_ends_the_launch_with_the_reason_and_1(name):
     assert done.returncode == 1, said
     assert "the checkpoint /no/such/folder does not exist" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("view", "executables"),
+    [
+        ("", []),
+        ("foxglove", ["foxglove_bridge", "chunk_values"]),
+        ("rqt", ["rqt_plot", "chunk_values"]),
+        ("plotjuggler", ["plotjuggler", "chunk_values"]),
+    ],
+)
+def test_a_viewer_comes_with_what_it_plots(view, executables):
+    module, _ = description("policy.launch.py")
+    context = LaunchContext()
+    context.launch_configurations |= {"view": view, "namespace": ""}
+    assert [node.node_executable for node in module.start_view(context)] == executables
+
+
+def test_a_viewer_that_is_none_is_refused():
+    module, _ = description("policy.launch.py")
+    context = LaunchContext()
+    context.launch_configurations |= {"view": "rvizz", "namespace": ""}
+    with pytest.raises(RuntimeError, match="foxglove, rqt, plotjuggler"):
+        module.start_view(context)
+
+
+@pytest.mark.parametrize(("bag", "is_good"), [("demo", True), ("none", False)])
+def test_a_wrong_bag_ends_the_launch(bag, is_good):
+    module, _ = description("replay.launch.py")
+    context = LaunchContext()
+    context.launch_configurations["bag"] = str(ROOT / "bags" / bag)
+    if is_good:
+        module.check_bag(context)
+        return
+    with pytest.raises(RuntimeError, match="is not a rosbag2 directory"):
+        module.check_bag(context)

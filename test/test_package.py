@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 from ament_index_python.packages import get_package_prefix
 
-from cls_vla_ros.robot.parameters.parameter_specs import markdown_table
-
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cls_vla_ros"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -124,10 +122,6 @@ def test_the_version_is_the_same_everywhere():
     version = ET.parse(ROOT / "package.xml").getroot().findtext("version")
     assert f'version="{version}"' in (ROOT / "setup.py").read_text()
     assert version in (ROOT / "CHANGELOG.rst").read_text()
-
-
-def test_the_readmes_table_of_parameters_is_the_codes():
-    assert markdown_table() in (ROOT / "README.md").read_text()
 
 
 def test_each_message_field_is_documented_above_it():

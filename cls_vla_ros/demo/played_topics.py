@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosbags.interfaces import Connection, QosDurability
 
+from cls_vla_ros.node.view.values import TOPIC as VALUES
+
 # Of ROS's own: a second /clock makes the time jump back at every message, and what is told of
 # parameters and logs is of nodes that are not there.
 OF_ROS = ("/clock", "/rosout", "/parameter_events", "/diagnostics")
@@ -19,7 +21,8 @@ def why_not_played(connection: Connection) -> str:
     topic = connection.topic
     if topic in OF_ROS:
         return f"{topic} is not played: it is the recording's, and ROS has its own now"
-    if topic.rpartition("/")[2] in OUTPUTS or connection.msgtype in OUTPUT_TYPES:
+    is_output = topic.endswith(f"/{VALUES}") or topic.rpartition("/")[2] in OUTPUTS
+    if is_output or connection.msgtype in OUTPUT_TYPES:
         return f"{topic} is not played: it is an output of a policy node, as was recorded"
     return ""
 

@@ -1,15 +1,10 @@
-"""What the demo leaves: a report in JSON, and a picture of the similarity over time."""
+"""What a run over a recording leaves as JSON."""
 
 import datetime
 import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 from cls_vla_ros.console.machine import describe_machine
 from cls_vla_ros.evaluation.measures.matching import Look, match
@@ -31,7 +26,7 @@ class Recorded:
     Attributes:
         scene_changes: in order.
         chunks: in order.
-        reset_ns: ROS time of the reset call.
+        reset_ns: ROS time of the reset call; None if there was none.
         start_ns: ROS time of the recording's start.
         events: the recording's labels: stamp_ns, kind, scene_change.
         trained: whether the policy's CLS head is.
@@ -39,7 +34,7 @@ class Recorded:
 
     scene_changes: list[SceneChange]
     chunks: list[ActionChunk]
-    reset_ns: int
+    reset_ns: int | None
     start_ns: int
     events: list[dict]
     trained: bool
@@ -98,7 +93,7 @@ def seen_by_the_gate(recorded: Recorded) -> Seen:
 
 
 def problems_of(recorded: Recorded) -> list[str]:
-    """What is not as it should be after a run with one reset, in words; empty if all is well."""
+    """What is not as it should be after a run, in words; empty if all is well."""
     messages = recorded.scene_changes
     problems = []
     if [m.inference_id for m in messages] != [c.inference_id for c in recorded.chunks]:
@@ -107,11 +102,9 @@ def problems_of(recorded: Recorded) -> list[str]:
             "same"
         )
     episodes = sorted({m.episode for m in messages})
-    if len(episodes) != 2:
-        problems.append(
-            f"inferences in the episodes {episodes}; expected two, one before and one after the "
-            "reset"
-        )
+    expected = "one" if recorded.reset_ns is None else "two, one before and one after the reset"
+    if len(episodes) != (1 if recorded.reset_ns is None else 2):
+        problems.append(f"inferences in the episodes {episodes}; expected {expected}")
     for episode in episodes:
         first, *others = [m for m in messages if m.episode == episode]
         if first.has_history or not math.isnan(first.similarity):
@@ -133,6 +126,7 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
     messages = recorded.scene_changes
     latencies = sorted(m.total_ms for m in messages) or [math.nan]
     seen = seen_by_the_gate(recorded)
+    first_actions = {c.inference_id: list(c.data[: c.action_dim]) for c in recorded.chunks}
     return {
         "note": None if recorded.trained else UNTRAINED,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -142,7 +136,7 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
         "events": [
             {**event, "time_s": recorded.seconds(event["stamp_ns"])} for event in recorded.events
         ],
-        "reset_s": recorded.seconds(recorded.reset_ns),
+        "reset_s": None if recorded.reset_ns is None else recorded.seconds(recorded.reset_ns),
         "problems": problems_of(recorded),
         "summary": {
             "inferences": len(messages),
@@ -174,89 +168,8 @@ def make_report(recorded: Recorded, bag: Path, device: str) -> dict:
                 "denoise_ms": m.denoise_ms,
                 "total_ms": m.total_ms,
                 "observation_age_ms": m.observation_age_ms,
+                "first_action": first_actions.get(m.inference_id),
             }
             for m in messages
         ],
     }
-
-
-def draw(recorded: Recorded, path: Path) -> None:
-    """The similarity over time with threshold, events and reset, and the latency below it."""
-    messages = recorded.scene_changes
-    times = [recorded.time_of(m) for m in messages]
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(11, 6.5), sharex=True, height_ratios=(3, 1), layout="constrained"
-    )
-    # On a reused prefix there is no new similarity.
-    evaluated = [(recorded.time_of(m), m) for m in messages if m.evaluated]
-    for episode in sorted({m.episode for m in messages}):
-        of_episode = [(t, m) for t, m in evaluated if m.episode == episode]
-        times_s = [t for t, m in of_episode]
-        label = episode == messages[0].episode
-        top.plot(
-            times_s,
-            [m.similarity for _, m in of_episode],
-            "o-",
-            ms=4,
-            lw=1,
-            color="tab:blue",
-            label="similarity, at full inferences" if label else None,
-        )
-        top.plot(
-            times_s,
-            [m.threshold if m.has_history else math.nan for _, m in of_episode],
-            "_--",
-            color="tab:red",
-            lw=0.6,
-            label="threshold, by the time between them" if label else None,
-        )
-    changes = [(t, m.similarity) for t, m in zip(times, messages, strict=True) if m.scene_changed]
-    if changes:
-        top.plot(*zip(*changes, strict=True), "x", ms=7, color="tab:red", label=CHANGED)
-    low, high = top.get_ylim()
-    top.set_ylim(low - 0.05 * (high - low), high + 0.32 * (high - low))
-    for axes in (top, bottom):
-        axes.axvline(
-            recorded.seconds(recorded.reset_ns),
-            color="tab:green",
-            lw=2,
-            label="reset" if axes is top else None,
-        )
-        for event in recorded.events:
-            style = "-" if event["scene_change"] else ":"
-            axes.axvline(recorded.seconds(event["stamp_ns"]), color="0.4", ls=style, lw=1)
-    for event in recorded.events:
-        top.annotate(
-            event["kind"].replace("_", " "),
-            (recorded.seconds(event["stamp_ns"]), 0.98),
-            rotation=90,
-            fontsize=8,
-            xycoords=("data", "axes fraction"),
-            xytext=(-3, 0),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            color="0.25",
-        )
-    top.set(
-        ylabel="cosine similarity",
-        yticks=[tick for tick in top.get_yticks() if low <= tick <= 1],
-        title="CLS similarity over time"
-        + ("" if recorded.trained else ". The CLS head is UNTRAINED: it means nothing"),
-    )
-    top.plot([], [], color="0.4", lw=1, label="labelled: changes the scene")
-    top.plot([], [], color="0.4", ls=":", lw=1, label="labelled: does not")
-    bottom.stackplot(
-        times,
-        [m.prefix_ms for m in messages],
-        [m.denoise_ms for m in messages],
-        [m.total_ms - m.prefix_ms - m.denoise_ms for m in messages],
-        labels=("prefix", "denoise", "rest of the latency"),
-        alpha=0.7,
-    )
-    bottom.set(
-        ylabel="latency [ms]", xlabel="time since the recording's start [s]", ylim=(0, None)
-    )
-    figure.legend(loc="outside lower center", fontsize=8, ncols=5)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)

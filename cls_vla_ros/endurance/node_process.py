@@ -43,7 +43,12 @@ def own_domain() -> int:
 
 @contextmanager
 def policy_node(
-    params_file: Path, log: Path, *, use_sim_time: bool = False, task: str | None = None
+    params_file: Path,
+    log: Path,
+    *,
+    use_sim_time: bool = False,
+    task: str | None = None,
+    policy: str | None = None,
 ):
     """The lifecycle node as a process; SIGINT at the end.
 
@@ -52,11 +57,13 @@ def policy_node(
         log: file for what it says.
         use_sim_time: whether its time is that of /clock.
         task: the instruction; None for the parameters'.
+        policy: the checkpoint; likewise.
     """
     executable = Path(get_package_prefix("cls_vla_ros"), "lib", "cls_vla_ros", "policy_node")
     command = [sys.executable, str(executable), "--ros-args", "--params-file", str(params_file)]
     command += ["-p", f"use_sim_time:={str(use_sim_time).lower()}"]
     command += [] if task is None else ["-p", f"task:={json.dumps(task)}"]  # YAML, quoted
+    command += [] if policy is None else ["-p", f"policy.path:={json.dumps(policy)}"]
     with log.open("w") as output:
         process = subprocess.Popen(
             command,

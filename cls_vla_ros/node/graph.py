@@ -82,6 +82,11 @@ class Graph:
         """All that is wrong with the sources, as of the last look."""
         return "; ".join(self._about_topics)
 
+    @property
+    def said(self) -> list[str]:
+        """All that is wrong, outputs and the node's name too, as of the last look."""
+        return sorted(self._said)
+
     def explain(self, reason: str) -> str:
         """A reason to hold, with what the graph knows of its cause."""
         return "; ".join(filter(None, (reason, self.problems)))

@@ -1,43 +1,10 @@
 import json
-import math
 from dataclasses import replace
 
 import pytest
-from PIL import Image
+from demo.conftest import scene_change
 
-from cls_vla_ros.demo.report import Recorded, decision_of, draw, make_report
-from cls_vla_ros.msg import ActionChunk, SceneChange
-from cls_vla_ros.node.output.stamps import to_time
-
-START_NS = 1_700_000_000 * 10**9
-EVENTS = [
-    {"stamp_ns": START_NS + 25 * 10**7, "kind": "object_moved", "scene_change": True},
-    {"stamp_ns": START_NS + 42 * 10**7, "kind": "occluder_in", "scene_change": True},
-    {"stamp_ns": START_NS + 43 * 10**7, "kind": "light_dimmed", "scene_change": False},
-]
-
-
-def scene_change(number: int, episode: int, similarity: float) -> SceneChange:
-    message = SceneChange(
-        inference_id=int(number), episode=episode, similarity=similarity, threshold=0.5
-    )
-    message.header.stamp = to_time(START_NS + round(number * 10**8))
-    message.has_history = not math.isnan(similarity)
-    message.should_cache = not message.has_history or similarity > 0.5
-    message.scene_changed = not message.should_cache
-    message.evaluated = True
-    message.prefix_ms, message.denoise_ms, message.total_ms = 1.0, 2.0, 10.0 * number
-    return message
-
-
-@pytest.fixture
-def recorded() -> Recorded:
-    changes = [
-        scene_change(*v)
-        for v in ((1, 1, math.nan), (2, 1, 0.9), (3, 1, 0.2), (4, 2, math.nan), (5, 2, 0.8))
-    ]
-    chunks = [ActionChunk(inference_id=m.inference_id, episode=m.episode) for m in changes]
-    return Recorded(changes, chunks, START_NS + 35 * 10**7, START_NS, EVENTS, trained=True)
+from cls_vla_ros.demo.report import decision_of, make_report
 
 
 def labelled(recorded, tmp_path) -> dict:
@@ -102,10 +69,3 @@ def test_a_change_that_is_not_labelled_is_a_false_alarm(recorded, tmp_path):
 def test_a_run_that_went_wrong_is_found_out(recorded, tmp_path, damage, said):
     damage(recorded)
     assert said in "; ".join(make_report(recorded, tmp_path, "cpu")["problems"])
-
-
-def test_the_picture_is_drawn(recorded, tmp_path):
-    draw(recorded, tmp_path / "similarity.png")
-    with Image.open(tmp_path / "similarity.png") as picture:
-        assert min(picture.size) > 500
-        assert len(set(picture.convert("RGB").resize((60, 40)).tobytes())) > 20

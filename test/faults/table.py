@@ -1,4 +1,4 @@
-"""The faults of a test run as a markdown table, for the README."""
+"""The faults of a test run as a markdown table, for docs/faults.md."""
 
 from collections.abc import Iterable
 from pathlib import Path

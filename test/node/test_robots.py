@@ -225,6 +225,20 @@ def test_so101_with_an_arm_controller_and_a_gripper_action(make_rig):
     assert not arm.refused + gripper.refused
 
 
+def test_so101_with_one_forward_controller(make_rig):
+    rig = make_rig("so101_forward")
+    joints = [*SO101_ARM, "gripper"]
+    arm = rig.control(ForwardController, "forward_controller", joints, limit=3.0)
+    rig.at |= {"gripper": 0.79}
+    rig.actions[:] = [5, -5, 4, -4, 3, 60]
+    rig.start()
+    wanted = [*np.radians([5, -5, 4, -4, 3]), -0.17 + 0.6 * 1.92]
+    rig.feed_until(lambda: arm.taken and near(arm.taken[-1], wanted), "the chunk's positions")
+    assert near(rig.seen[-1], [0, 0, 0, 0, 0, 50])
+    assert abs(arm.taken[0][5] - 0.79) < 0.3  # from where it is
+    assert not arm.refused
+
+
 def test_lekiwi_stands_still_when_there_is_nothing_to_command(make_rig):
     rig = make_rig("lekiwi", **NO_NAV)
     arm = rig.control(ForwardController, "arm_controller", LEKIWI_ARM, limit=2.0)

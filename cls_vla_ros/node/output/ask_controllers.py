@@ -41,7 +41,7 @@ def check_controllers(node: Node, settings: Settings, say: Callable[[str], None]
         with_interface = [INTERFACE] if output.type == ARRAY else []
         partial = [PARTIAL] if output.type == TRAJECTORY else []
         asked = [JOINTS[output.type], *with_interface, *partial]
-        values = _ask(node, service, asked)
+        values = ask(node, service, asked)
         joints = values.get(JOINTS[output.type])
         if not joints:
             say(f"{controller} does not say which joints it has: they were not compared")
@@ -63,10 +63,15 @@ def _controller_of(node: Node, output: OutputSettings) -> str:
     return node.resolve_topic_name(output.topic).rpartition("/")[0]
 
 
-def _ask(node: Node, service: str, names: list[str]) -> dict[str, object]:
+def ask(node: Node, service: str, names: list[str]) -> dict[str, object]:
     """The values of a node's parameters, as far as it has them and answers in time.
 
     By a node and an executor of its own: that of the node waits for `configure`.
+
+    Args:
+        node: who asks.
+        service: the other node's get_parameters.
+        names: of the parameters.
     """
     asking = rclpy.create_node(
         f"{node.get_name()}_asks",

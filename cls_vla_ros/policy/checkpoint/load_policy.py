@@ -37,6 +37,29 @@ def load_policy(
         ValueError: the device is not there, the checkpoint cannot be used or trusted, or its
             statistics do not fit.
     """
+    folder, config, before, after = load_all_but_weights(path, device, check)
+    return CLSSmolVLAPolicy.from_pretrained(folder, config=config), before, after
+
+
+def load_all_but_weights(
+    path: str | Path,
+    device: str = "auto",
+    check: Callable[[CLSSmolVLAConfig], None] = lambda config: None,
+) -> tuple[Path, CLSSmolVLAConfig, PolicyProcessorPipeline, PolicyProcessorPipeline]:
+    """What `load_policy` looks at before it reads weights.
+
+    Args:
+        path: likewise.
+        device: likewise.
+        check: likewise.
+
+    Returns:
+        The checkpoint's folder, its configuration, preprocessor and postprocessor.
+
+    Raises:
+        FileNotFoundError: likewise.
+        ValueError: likewise.
+    """
     torch_device = choose_device(device)
     folder = locate(path)
     config = load_config(folder)
@@ -46,7 +69,7 @@ def load_policy(
     fit_sizes(folder, config, before.steps, after.steps)
     check(config)
     check_statistics(folder, config, before.steps, after.steps)
-    return CLSSmolVLAPolicy.from_pretrained(folder, config=config), before, after
+    return folder, config, before, after
 
 
 def choose_device(device: str) -> str:

@@ -24,7 +24,7 @@ class StateValues:
         self._names = state.joints
         self._sources = {source.name: source for source in state.sources}
         self.first_source = state.sources[0].name
-        self._units = _units(state)
+        self._units = units_of_state(state)
         self._health: dict[str, SourceHealth] = {}  # by value
         self._positions: set[str] = set()
         for source in state.sources:
@@ -96,7 +96,7 @@ class StateValues:
         return self._units.to_policy(values).astype(np.float32), stamps
 
 
-def _units(state: StateSettings) -> UnitMap:
+def units_of_state(state: StateSettings) -> UnitMap:
     """Of the values in the policy's order, which need not be that of the sources."""
     of_names: dict[str, tuple[float, float]] = {}
     for source in state.sources:

@@ -1,6 +1,6 @@
 """Every parameter of the node in one place: default, description, range, live or not.
 
-The table in the README is printed by `python -m cls_vla_ros.robot.parameters.parameter_specs`.
+`python -m cls_vla_ros.robot.parameters.parameter_specs` prints the table of docs/parameters.md.
 """
 
 from cls_vla_ros.engine import DTYPES, ENGINES
@@ -271,7 +271,7 @@ GROUPS = {
 
 
 def markdown_table() -> str:
-    """The parameters, for the README."""
+    """The parameters, for docs/parameters.md."""
     lines = ["| parameter | default | live | what it does |", "|---|---|---|---|"]
     for spec in (*SPECS, *(spec for _, specs in GROUPS.values() for spec in specs)):
         default = f"{spec.default_value!r}"

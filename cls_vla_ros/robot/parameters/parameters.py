@@ -70,7 +70,7 @@ class Parameters(ABC):
                 "policy.path is not set: expected a checkpoint's directory, a hub id, or 'demo'"
             )
         if not names and "cameras" not in self._bad:
-            problems.append("cameras is empty: name at least one, as config/demo.yaml does")
+            problems.append("cameras is empty: name at least one, as config/template.yaml does")
         if problems:
             raise ValueError("; ".join(problems))
         seed = self.get("policy.seed")

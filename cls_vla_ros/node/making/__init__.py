@@ -1,0 +1,1 @@
+"""`make_config`: a params file from a checkpoint and the robot that runs."""

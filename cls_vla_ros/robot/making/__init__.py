@@ -1,0 +1,1 @@
+"""A params file from what a checkpoint and a robot say."""
