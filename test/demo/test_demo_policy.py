@@ -30,7 +30,7 @@ def test_it_is_small_trained_calibrated_and_at_home_anywhere():
     assert config["cls_head_trained"]
     assert config["cls_thresholds"]
     assert config["cls_max_reuses"]
-    assert len(config["cls_episodes_trained_on"]) == 81
+    assert len(config["cls_episodes_trained_on"]) == 425
     assert config["vlm_model_name"] == "vlm"
     assert not [f for f in files if f.suffix == ".json" and b'": "/' in f.read_bytes()]
 
