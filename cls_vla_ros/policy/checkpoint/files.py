@@ -13,6 +13,7 @@ from lerobot.utils.constants import POLICY_PREPROCESSOR_DEFAULT_NAME
 from safetensors import safe_open
 from torch import Tensor
 
+from cls_vla_ros.policy.checkpoint.temporary_files import temporary_files_removed
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ def load_config(
     """
     check_exists(path)
     if config is None:
-        config = PreTrainedConfig.from_pretrained(path, **hub_kwargs)
+        with temporary_files_removed():
+            config = PreTrainedConfig.from_pretrained(path, **hub_kwargs)
     if not isinstance(config, SmolVLAConfig):
         raise ValueError(
             f"the checkpoint {path} is of the policy type {config.type!r}; expected 'cls_smolvla' "
