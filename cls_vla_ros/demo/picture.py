@@ -197,7 +197,7 @@ def _colour(reason: Reason) -> tuple[float, ...]:
 def _words(reason: Reason) -> str:
     if reason is Reason.REUSED:
         return "prefix reused"
-    return f"computed: {reason.name.lower().replace('_', ' ')}"
+    return f"computed: {reason.words}"
 
 
 def _period(times: list[float]) -> float:

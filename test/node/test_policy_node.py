@@ -59,6 +59,7 @@ def test_first_inference_has_no_history_and_the_next_has(make_robot):
     assert first.should_cache
     assert not first.scene_changed
     assert first.reason == SceneChange.REASON_NO_HISTORY
+    assert first.reason_text == "no history"
     assert second.has_history
     assert -1 <= second.similarity <= 1
     assert second.should_cache == (second.similarity > second.threshold)

@@ -24,3 +24,8 @@ class Reason(IntEnum):
     MOTION = 15  # the robot has moved too far since the prefix
     GATE_BLIND = 16  # the similarity has stopped to vary
     GLANCE = 17  # the glance sees a change since the prefix
+
+    @property
+    def words(self) -> str:
+        """For people: "prefix too old"."""
+        return self.name.lower().replace("_", " ")

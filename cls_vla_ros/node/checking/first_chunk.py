@@ -10,6 +10,7 @@ from cls_vla_ros.node.output.action_output import ActionOutput
 from cls_vla_ros.robot.checking.findings import Findings
 from cls_vla_ros.robot.checking.heard import Heard
 from cls_vla_ros.robot.inference_loop import Result
+from cls_vla_ros.robot.joints import UnitMap
 from cls_vla_ros.robot.load_server import load_server
 from cls_vla_ros.robot.settings import Settings
 
@@ -18,12 +19,11 @@ from cls_vla_ros.robot.settings import Settings
 class _Kept:
     """In place of the publisher and of the reporter."""
 
-    messages: list = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     clamps: list[str] = field(default_factory=list)
 
     def publish(self, message) -> None:
-        self.messages.append(message)
+        """Nobody hears it."""
 
     def hold(self, reason: str) -> None:
         self.refusals.append(reason)
@@ -40,13 +40,13 @@ class FirstChunk:
     """What would be commanded.
 
     Attributes:
-        actions: (T, A) in ROS units, or None if it is refused.
+        actions: (T, A) in ROS units, as the policy says them: before any limit.
         now: (A,) where the joints are, ROS units; NaN where that is unknown.
         latency_ms: of a warm inference.
         device: where it was made.
     """
 
-    actions: np.ndarray | None
+    actions: np.ndarray
     now: np.ndarray
     latency_ms: float
     device: str
@@ -84,9 +84,6 @@ def first_chunk(
         server.close()
     findings.bad += [f"the first chunk would not be commanded: {text}" for text in kept.refusals]
     findings.doubts += kept.clamps
-    actions = None
-    if kept.messages:
-        chunk = kept.messages[0]
-        actions = np.array(chunk.data).reshape(-1, len(settings.action.names))
+    actions = UnitMap.of_settings(settings.action).to_ros(inference.actions)
     now = heard.buffer.positions(settings.action.names)
     return FirstChunk(actions, now, inference.total_ms, device)

@@ -25,6 +25,8 @@ from cls_vla_ros.robot.checking.heard import Heard
 from cls_vla_ros.robot.observation.images import ImageError
 from cls_vla_ros.robot.settings import NODE_NAME, OutputSettings, Settings
 
+PATIENCE_S = 7.0  # more than was asked for
+
 
 @dataclass
 class Ends:
@@ -61,7 +63,7 @@ def listen(
     endpoints = _subscribe(node, settings, heard, ends)
     graph = Graph(node, lambda text: None)  # what it says while others are still found may pass
     graph.watch(endpoints, sources_of(settings))
-    _spin(node, heard, max(seconds, 2 * SETTLE_S))
+    _spin(node, settings, heard, max(seconds, 2 * SETTLE_S))
     heard.observe(_now_ns(node), at_the_end=heard.snapshot is None)
     graph.look()
     findings.bad += graph.said
@@ -104,17 +106,27 @@ def _subscribe(node: Node, settings: Settings, heard: Heard, ends: Ends) -> Endp
     return endpoints
 
 
-def _spin(node: Node, heard: Heard, seconds: float) -> None:
+def _spin(node: Node, settings: Settings, heard: Heard, seconds: float) -> None:
+    """Hear for so long; longer where somebody publishes what has not come yet: DDS may be slow."""
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
+    began = time.monotonic()
     try:
-        ends_at = time.monotonic() + seconds
-        while (left_s := ends_at - time.monotonic()) > 0:
-            executor.spin_once(timeout_sec=min(0.1, left_s))
+        while (took_s := time.monotonic() - began) < seconds + PATIENCE_S:
+            if took_s >= seconds and not _is_awaited(node, settings, heard):
+                return
+            executor.spin_once(timeout_sec=0.1)
             heard.observe(_now_ns(node))
     finally:
         executor.remove_node(node)
         executor.shutdown()
+
+
+def _is_awaited(node: Node, settings: Settings, heard: Heard) -> bool:
+    came = {camera.topic: heard.cameras[camera.name] for camera in settings.cameras}
+    came |= {source.topic: heard.states[source.name] for source in settings.state.sources}
+    silent = [topic for topic, c in came.items() if not c.count and not c.refused]
+    return any(node.count_publishers(topic) for topic in silent)
 
 
 def _look(node: Node, settings: Settings, ends: Ends, findings: Findings) -> None:

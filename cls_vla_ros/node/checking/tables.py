@@ -64,8 +64,6 @@ def print_outputs(console: Console, settings: Settings, ends: Ends) -> None:
 def print_chunk(console: Console, settings: Settings, chunk: FirstChunk) -> None:
     """What the first chunk would command against where the joints are."""
     console.print(f"one inference: {chunk.latency_ms:.0f} ms on {chunk.device}")
-    if chunk.actions is None:
-        return
     columns = ("name", "is at", "first step", "that is by", "lowest", "highest", "last")
     table = _table("The first chunk, which was not published", *columns)
     for i, name in enumerate(settings.action.names):

@@ -1,6 +1,7 @@
 """Which cameras, joints and controllers run here."""
 
 import time
+from collections.abc import Callable
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -24,11 +25,11 @@ GOALS = {
     "control_msgs/action/ParallelGripperCommand_SendGoal": outputs.PARALLEL_GRIPPER,
 }
 SEND_GOAL = "/_action/send_goal"
-LISTEN_S = 1.0
+LISTEN_S = 5.0  # at most, for a JointState of each topic
 
 
 def look_around(node: Node) -> Around:
-    """Look at the graph for two seconds, hear the JointStates, ask the controllers.
+    """Look at the graph for two seconds, hear a JointState of each topic, ask the controllers.
 
     Args:
         node: with no executor of its own.
@@ -37,7 +38,7 @@ def look_around(node: Node) -> Around:
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     try:
-        _spin(executor, SETTLE_S)
+        _spin(executor, 2 * SETTLE_S)
         for topic, types in node.get_topic_names_and_types():
             name = topic.lstrip("/")
             if types[0] in PICTURES and node.count_publishers(topic):
@@ -54,7 +55,7 @@ def look_around(node: Node) -> Around:
                 )
             if topic == "/robot_description" and node.count_publishers(topic):
                 around.has_robot_description = True
-        _spin(executor, LISTEN_S)
+        _spin(executor, LISTEN_S, until=lambda: all(around.joint_states.values()))
     finally:
         executor.remove_node(node)
         executor.shutdown()
@@ -93,7 +94,11 @@ def _controller(
     )
 
 
-def _spin(executor: SingleThreadedExecutor, seconds: float) -> None:
+def _spin(
+    executor: SingleThreadedExecutor, seconds: float, until: Callable[[], bool] = lambda: False
+) -> None:
     ends_at = time.monotonic() + seconds
-    while (left_s := ends_at - time.monotonic()) > 0 and rclpy.ok(context=executor.context):
+    while not until() and (left_s := ends_at - time.monotonic()) > 0:
+        if not rclpy.ok(context=executor.context):
+            return
         executor.spin_once(timeout_sec=left_s)

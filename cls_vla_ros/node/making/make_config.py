@@ -6,6 +6,7 @@ is marked with ?? in the file. With --robot, state, action and limits are those 
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from rclpy.utilities import remove_ros_args
 
 from cls_vla_ros.node.making.look_around import look_around
 from cls_vla_ros.robot.making.config_text import config_text, robots
+
+MARKED = r"# \?\?"
 
 
 def main() -> None:
@@ -48,7 +51,8 @@ def main() -> None:
         rclpy.try_shutdown()
     heard = len(around.pictures), len(around.joint_states), len(around.controllers)
     print("{} camera topics, {} of joints and {} controllers run here".format(*heard))
-    print(f"{args.out}: {text.count('  # ??')} lines are marked with ??. Look at them, then run")
+    marked = len(re.findall(MARKED, text))
+    print(f"{args.out}: {marked} lines are marked with ??. Look at them, then run")
     print(f"  ros2 run cls_vla_ros check --params-file {args.out}")
 
 

@@ -45,6 +45,7 @@ def to_scene_change(
     message.scene_changed = message.evaluated and has_say and decision.scene_changed
     message.prefix_reused = inference.prefix_reused
     message.reason = int(inference.reason)
+    message.reason_text = inference.reason.words
     message.cache_length = inference.cache_length
     message.cache_age_s = inference.cache_age_s
     message.motion = inference.motion

@@ -13,6 +13,7 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from safetensors import safe_open
 
 from cls_vla_ros.policy.checkpoint.location import ADAPTER_WEIGHTS, base_of, is_adapter, locate
+from cls_vla_ros.policy.checkpoint.temporary_files import temporary_files_removed
 from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.policy.training.trained_parts import PARTS
 
@@ -38,7 +39,8 @@ def load_config(
     """
     folder = locate(path, **hub_kwargs)
     if config is None:
-        config = _read(folder / "config.json")
+        with temporary_files_removed():
+            config = _read(folder / "config.json")
     if not isinstance(config, SmolVLAConfig):
         raise ValueError(
             f"the checkpoint {path} is of the policy type {config.type!r}; expected 'cls_smolvla' "

@@ -43,13 +43,7 @@ def config_text(policy: str, robot: str | None, task: str, around: Around) -> st
     action_size = config.action_feature.shape[0]
     file = share("config", "robots", f"{robot}.yaml") if robot else share("config/template.yaml")
     sections = Sections(file.read_text())
-    sections.title(
-        [
-            f"Made by make_config for {policy}" + (f", from {robot}.yaml" if robot else ""),
-            "What is marked with ?? nobody could know: look at it, then ask "
-            "`check --params-file` this file.",
-        ]
-    )
+    sections.title(_title(policy, robot))
     shown = path.resolve() if policy != DEMO and path.is_dir() else policy
     sections.replace("policy", ["policy:", f"  path: {shown}"])
     shown = f"task: {_quoted(task)}"
@@ -65,6 +59,19 @@ def config_text(policy: str, robot: str | None, task: str, around: Around) -> st
     for name, lines in action_sections(action_size, seen.get(ACTION), joints, around).items():
         sections.replace(name, lines)
     return str(sections)
+
+
+def _title(policy: str, robot: str | None) -> list[str]:
+    lines = [f"Made by make_config for {policy}" + (f", from {robot}.yaml." if robot else ".")]
+    if robot:
+        lines.append(
+            "?? Are order, units, offset, sign and dt_s those of your dataset and of your driver?"
+        )
+    lines.append(
+        "What is marked with ?? nobody could know: look at it, then ask "
+        "`check --params-file` this file."
+    )
+    return lines
 
 
 def _check_sizes(file: Path, robot: str, state_size: int, action_size: int) -> None:

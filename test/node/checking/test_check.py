@@ -10,6 +10,7 @@ from fixtures.recordings import ACTIONS, JOINTS, PARAMETERS
 from node.checking.conftest import RECORDED
 from node.conftest import Peer
 from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 
@@ -109,6 +110,23 @@ def test_what_is_wrong_at_the_other_ends_is_named(check, robot):
                   "it would hold: no message yet on frnt"):  # fmt: skip
         assert words in said, said
     robot.destroy_publisher(other)
+
+
+def test_a_source_that_is_slow_is_waited_for(check, robot):
+    late = robot.create_publisher(JointState, "slow", 10)
+
+    def publish():
+        time.sleep(6.0)  # of which the imports are some
+        for _ in range(100):
+            late.publish(robot.joint_state(JOINTS, [0.0] * 3))
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    state = LIVE["state"] | {"topic": "slow"}
+    code, said = check(*NAMESPACE, parameters=LIVE, state=state)
+    thread.join()
+    assert code == 0, said
 
 
 def test_a_command_that_nobody_hears_is_named(check, robot):

@@ -174,3 +174,4 @@ def test_an_arm_that_the_first_chunk_would_throw(check, make_bag):
     code, said = check("--bag", make_bag(frames=6).path, "--infer", **changes)
     assert code == 1
     assert "the first chunk would not be commanded: the chunk is refused" in said
+    assert "The first chunk, which was not published" in said  # to see what is wrong with it

@@ -44,7 +44,9 @@ def test_each_robots_file_with_a_checkpoint_of_its_sizes(robot, tmp_path):
     stats = {n: {"mean": torch.zeros(s), "std": torch.ones(s)} for n, s in sizes.items()}
     cameras = {"observation.images.top": (48, 64), "observation.images.hand_cam": (48, 64)}
     path = make_random_checkpoint(tmp_path / "policy", cameras, stats)
-    made = read(config_text(str(path), robot, 'say "go"', Around()), tmp_path / "made.yaml")
+    text = config_text(str(path), robot, 'say "go"', Around())
+    assert "# ?? Are order, units, offset, sign" in text
+    made = read(text, tmp_path / "made.yaml")
     assert made.policy_path == str(path)
     assert {c.feature: c.guard for c in made.cameras} == {
         "observation.images.top": True,
