@@ -19,7 +19,7 @@ from cls_vla_ros.policy.checkpoint.random_checkpoint import DEMO, write_vlm
 from cls_vla_ros.policy.glance import CHANNELS
 
 PLUGIN = "cls_vla_ros.policy"
-STEPS, BATCH_SIZE, LEARNING_RATE = 4000, 128, 1e-3
+STEPS, BATCH_SIZE, LEARNING_RATE = 3300, 128, 1e-3
 STALE_PREFIX_SHARE = NUISANCE_SHARE = 0.5
 PAIR_STEPS = 24  # 0.9 s: as old as a reused prefix may become
 TIME_SHIFT = 3.0  # for few steps of denoising
