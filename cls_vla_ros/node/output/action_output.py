@@ -110,6 +110,8 @@ class ActionOutput:
         action, limits = self._settings.action, self._settings.limits
         actions = self._units.to_ros(result.inference.actions)  # (T, A)
         now_ns, stamp_ns = self._now_ns(), result.snapshot.newest_frame_ns
+        if self._table.is_position.any() and (stale := self._buffer.state_problem(now_ns)):
+            return self._refuse(stale)  # it was fresh when the inference began
         in_force = self.player.in_force(now_ns) if self.player else None
         start = self._start(now_ns)
         has_first_step = np.isfinite(self._table.first_step)

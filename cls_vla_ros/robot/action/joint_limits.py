@@ -191,17 +191,18 @@ def _urdf_limit(
 ) -> float | None:
     limit = joint.find("limit")
     text = None if limit is None else limit.get(what, URDF_DEFAULTS.get(what))
-    if text is None:
-        if not is_needed:
-            return None
-        raise ValueError(
-            f"the robot_description gives the {joint.get('type')} joint {name!r} no {what} limit; "
-            "add it there, or give it as a parameter"
-        )
     try:
-        return float(text)
+        value = None if text is None else float(text)
     except ValueError:
         raise ValueError(
             f"the {what} limit of {name!r} is {text!r} in the robot_description, not a number; "
             "xacro must be expanded before it is published"
         ) from None
+    if what == "velocity" and value == 0:  # what exporters write where nobody gave one
+        value = None
+    if value is None and is_needed:
+        raise ValueError(
+            f"the robot_description gives the {joint.get('type')} joint {name!r} no {what} limit; "
+            "add it there, or give it as a parameter"
+        )
+    return value

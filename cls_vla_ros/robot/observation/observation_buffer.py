@@ -197,6 +197,12 @@ class ObservationBuffer:
         with self._changed:
             return self._state.positions(names)
 
+    def state_problem(self, now_ns: int) -> str:
+        """Why `positions` does not say where the joints are now; empty if it does."""
+        with self._changed:
+            healths = self._state.healths
+            return "; ".join(text for health in healths for text in health.problems(now_ns))
+
     def velocities(self, names: list[str]) -> np.ndarray:
         """How fast joints move, (A,) per second; NaN for one whose driver does not say."""
         with self._changed:

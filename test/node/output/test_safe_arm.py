@@ -237,3 +237,22 @@ def test_without_a_task_nothing_is_done_and_a_latched_one_is_heard(make_arm):
     arm.peer.create_publisher(String, "task", latched).publish(String(data="open the drawer"))
     node.trigger_configure(), node.trigger_activate()
     arm.run(lambda: arm.peer.diagnosis()[1].get("task") == "open the drawer", "the task")
+
+
+def test_no_chunk_goes_out_when_the_joints_fell_silent_during_the_inference(make_arm, monkeypatch):
+    arm = make_arm(action__dt_s=0.1, observation__max_age_s=0.4)
+    arm.run(lambda: len(arm.chunks) > 2, "chunks")
+    infer = arm.robot.node._server.infer
+    slow = threading.Event()
+
+    def late(observation, **kwargs):
+        inference = infer(observation, **kwargs)
+        slow.set()
+        time.sleep(0.8)
+        return inference
+
+    monkeypatch.setattr(arm.robot.node._server, "infer", late)
+    arm.run(slow.is_set, "a slow inference")
+    count = len(arm.chunks)
+    time.sleep(1.2)  # nothing is fed
+    assert len(arm.chunks) == count

@@ -9,7 +9,7 @@ ARM = """<robot name="arm">
   <joint name="shoulder" type="revolute"><limit lower="-1.5" upper="1.5" velocity="2"/></joint>
   <joint name="lift" type="prismatic"><limit upper="0.3" velocity="0.1" effort="9"/></joint>
   <joint name="wrist" type="continuous"><limit velocity="3"/></joint>
-  <joint name="roll" type="continuous"/>
+  <joint name="roll" type="continuous"><limit velocity="0.0"/></joint>
   <joint name="flange" type="fixed"/>
   <joint name="finger" type="prismatic">
     <limit lower="0" upper="0.04" velocity="0.2"/><mimic joint="lift"/>
@@ -63,7 +63,7 @@ def test_a_parameter_also_replaces_what_the_urdf_lacks_or_has_wrong():
         (ARM, "elbow", r"no joints \['elbow'\]; it has \['base', 'exported'"),
         (ARM, "unlimited", "gives the revolute joint 'unlimited' no lower limit"),
         (ARM, "slow", "gives the revolute joint 'slow' no velocity limit"),
-        (ARM, "exported", "velocity limit of 'exported' is 0; give it one above 0"),
+        (ARM, "exported", "gives the revolute joint 'exported' no velocity limit"),
         (ARM, "unexpanded", r"lower limit of 'unexpanded' is '\$\{-pi\}'.*xacro"),
         (ARM, "base", "'base' is of the type 'floating'"),
         ("", "shoulder", "0 characters is not XML"),
