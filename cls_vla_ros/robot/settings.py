@@ -152,7 +152,7 @@ class OutputSettings:
     rename: list[str]
     kind: str
     hold: str
-    first_step: float
+    first_step: list[float]
     frame_id: str = ""
     max_effort: float = 0.0
     goal_step: float = 0.0
@@ -197,7 +197,6 @@ class LimitSettings:
         lower: of each action value, rad or m; empty for none.
         upper: likewise.
         velocity: likewise, rad/s or m/s.
-        first_step: from where the joint is, rad or m; 0 for any.
         from_robot_description: whether a URDF gives those that are not set.
     """
 
@@ -205,7 +204,6 @@ class LimitSettings:
     lower: list[float]
     upper: list[float]
     velocity: list[float]
-    first_step: float
     from_robot_description: bool
 
 

@@ -94,7 +94,7 @@ class ValueTable:
         is_position, played = np.zeros(len(names), bool), np.zeros(len(names), bool)
         for output in settings.action.outputs:
             index = [names.index(name) for name in output.names]
-            first_step[index] = output.first_step or np.inf
+            first_step[index] = [step or np.inf for step in output.first_step]
             is_position[index] = kind_of(output) == POSITION
             played[index] = is_played(output, settings.execution.mode)
             if kind_of(output) == POSITION and output.type != POSE:
@@ -135,8 +135,9 @@ def check_outputs(settings: Settings) -> None:
             _check(output)
         except ValueError as error:
             raise ValueError(f"output.{output.name}: {error}") from None
-        unknown = [name for name in output.names if name not in state.joints]
-        if kind_of(output) == POSITION and output.first_step and unknown:
+        limited = [n for n, s in zip(output.names, output.first_step, strict=True) if s]
+        unknown = [name for name in limited if name not in state.joints]
+        if kind_of(output) == POSITION and unknown:
             first_step = f"output.{output.name}.first_step" if output.name else "limits.first_step"
             raise ValueError(
                 f"{first_step} compares an action with where its joint is, but {unknown} are not "

@@ -1,6 +1,7 @@
 """The parameters of the actions: what they are, what they may be, and who executes them."""
 
 from cls_vla_ros.robot.action.action_limits import MODES
+from cls_vla_ros.robot.parameters.first_step import AUTO, SLIDE, TURN, check_first_step
 from cls_vla_ros.robot.parameters.spec import DOUBLES, STRINGS, Spec
 from cls_vla_ros.robot.settings import COMMANDS
 
@@ -66,10 +67,11 @@ ACTION_SPECS = (
     Spec("limits.velocity", DOUBLES, "limit of its speed, in rad/s or m/s; likewise"),
     Spec(
         "limits.first_step",
-        0.2,
-        "how far the next step may be from where the joint is, in rad or m; 0 for no limit. For "
-        "joint positions only",
-        limits=(0.0, 100.0),
+        AUTO,
+        "how far the next step may be from what the joint was told last, or from where it is, in "
+        "rad or m, in [0, 100]: one number, or one for each of action.names; 0 for no limit. "
+        f"auto: {TURN} rad, and {SLIDE} m where the unit is m. For joint positions only",
+        check=check_first_step,
     ),
     Spec(
         "limits.from_robot_description",

@@ -8,7 +8,7 @@ from cls_vla_ros.robot.settings import OutputSettings
 
 
 def command(of: str, rename: list[str], values: list[float], **more):
-    fields = {"kind": "auto", "hold": "auto", "first_step": 0.0} | more
+    fields = {"kind": "auto", "hold": "auto", "first_step": [0.0]} | more
     output = OutputSettings("o", "t", of, rename, rename, **fields)
     return to_command(output, np.array(values), 1_500_000_000, 50.0)
 

@@ -5,7 +5,7 @@ from cls_vla_ros.robot.settings import OutputSettings
 
 
 def problem(kind: str, ours: list[str], joints: list[str], of="auto", **more) -> str:
-    output = OutputSettings("arm", "arm/x", kind, ours, ours, of, "auto", 0.0)
+    output = OutputSettings("arm", "arm/x", kind, ours, ours, of, "auto", [])
     return problem_with(output, joints, **more)
 
 

@@ -13,7 +13,7 @@ RPY = [f"orientation.{angle}" for angle in ("roll", "pitch", "yaw")]
 
 def pose(orientation) -> ActionSettings:
     names = [f"position.{axis}" for axis in "xyz"] + orientation
-    output = OutputSettings("", "", "pose_stamped", names, names, "auto", "auto", 0.0)
+    output = OutputSettings("", "", "pose_stamped", names, names, "auto", "auto", [])
     return ActionSettings("other", names, [], [], [], 0.1, outputs=(output,))
 
 

@@ -65,6 +65,34 @@ def test_the_short_form_is_the_same_table(mode, topic, kind):
     assert ValueTable.of(made).first_step.tolist() == [0.3, 0.3]
 
 
+@pytest.mark.parametrize(
+    ("first_step", "units", "expected"),
+    [
+        ("auto", ["rad", "deg", "m"], [0.2, 0.2, 0.02]),
+        ("auto", [], [0.2, 0.2, 0.2]),
+        (0.5, [], [0.5, 0.5, 0.5]),
+        ([0.1, 0.3, 0.0], [], [0.1, 0.3, math.inf]),
+    ],
+)
+def test_each_value_has_a_first_step_in_its_own_unit(first_step, units, expected):
+    made = short_form(**{"limits.first_step": first_step, "action.units": units})
+    check_outputs(made)
+    assert ValueTable.of(made).first_step.tolist() == expected
+
+
+def short_form(**changes):
+    names = ["waist", "elbow", "gripper"]
+    values = {key: BASE[key] for key in ("policy.path", "cameras", "action.dt_s")}
+    values |= {"state.joints": names, "action.names": names, "action.kind": "joint_positions"}
+    return FileParameters(values | changes).read()
+
+
+@pytest.mark.parametrize("wrong", ["much", -0.1, [0.1, 0.2], [0.1, 0.2, 101.0], True])
+def test_a_first_step_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"limits\.first_step"):
+        short_form(**{"limits.first_step": wrong})
+
+
 def test_what_nothing_executes_is_named():
     check_outputs(settings(output__base__names=["x"], action__ignored=["turn"],
                            output__base__rename=["linear.x"]))  # fmt: skip
