@@ -29,7 +29,7 @@ from cls_vla_ros.node.checking.tables import (
     print_values,
 )
 from cls_vla_ros.node.message_types import check_types
-from cls_vla_ros.node.output.action_output import check_settings
+from cls_vla_ros.robot.action.check_settings import check_settings
 from cls_vla_ros.robot.checking.checkpoint import look_at_checkpoint
 from cls_vla_ros.robot.checking.findings import Findings
 from cls_vla_ros.robot.checking.heard import Heard
