@@ -109,8 +109,8 @@ def test_an_output_of_this_packages_types_is_known_by_its_type(node, tmp_path):
     definition = share("msg", "SceneChange.msg").read_text()
     STORE.register(get_types_from_msg(definition, "cls_vla_ros/msg/SceneChange"))
     kind = STORE.types["cls_vla_ros/msg/SceneChange"]
-    header = STORE.types["std_msgs/msg/Header"](TIME, "")
-    values = {f: 0 for f in kind.__dataclass_fields__ if f != "__msgtype__"} | {"header": header}
+    values = {f: 0 for f in kind.__dataclass_fields__ if f != "__msgtype__"}
+    values |= {"header": STORE.types["std_msgs/msg/Header"](TIME, ""), "reason_text": "reused"}
     bag = write(tmp_path / "bag", {"/renamed": kind(**values), "/other": text("")})
     BagPlayer(node, bag).close()
     wait_until(lambda: offered(node) == {"/clock", "/other"}, f"{offered(node)}")

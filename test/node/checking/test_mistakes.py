@@ -137,7 +137,7 @@ def test_a_file_that_is_none_is_said(check, make_bag, mistake):
         (lambda p: (p / "model.safetensors").unlink(), ["has no model.safetensors"]),
         (lambda p: (p / "model.safetensors").rename(p / "model.bin"), ["a pickle", "Convert it"]),
         (lambda p: (p / "policy_preprocessor.json").unlink(),
-         ["has no policy_preprocessor.json", "migrate_policy_normalization"]),
+         ["has no policy_preprocessor.json", "add_statistics"]),
         (lambda p: (p / "config.json").write_text(
             json.dumps({"type": "act", "input_features": {}, "output_features": {}})),
          ["is of the policy type 'act'", "expected 'cls_smolvla' or 'smolvla'"]),

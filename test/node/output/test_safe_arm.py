@@ -59,8 +59,11 @@ class Arm:
         self.robot.wait_until(fed, what)
 
     def grasp(self) -> None:
-        """Close the gripper to 0.05, as a policy does: a little with each chunk."""
-        for width in np.arange(0.5, 0.04, -0.15):
+        """Close the gripper to 0.05, as a policy does: a little with each chunk.
+
+        What is told lags behind by a hand-over, so a step and the lag are below first_step.
+        """
+        for width in np.arange(0.5, 0.04, -0.09):
             self.wanted[2] = width
             count = len(self.chunks)
             self.run(lambda c=count: len(self.chunks) > c + 3, f"chunks at {width:.2f}")

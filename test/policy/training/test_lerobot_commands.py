@@ -32,7 +32,7 @@ def demo(tmp_path, monkeypatch):
 
 
 def test_lerobot_train_goes_on_from_the_demos_policy(demo, dataset, tmp_path, caplog):
-    out = train(demo, dataset, tmp_path / "out")
+    out = train(demo, dataset, tmp_path / "out", "--policy.cls_pair_steps=11")
     policy, before, _ = load_policy(out, "cpu")
     assert policy.config.cls_head_trained
     assert policy.config.vlm_model_name.startswith(str(out))
@@ -70,7 +70,8 @@ def test_lerobot_eval_and_rollout_load_it_as_they_do(demo):
 def test_lora_leaves_the_head_as_it_was(demo, dataset, tmp_path, is_trained):
     file = demo / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"cls_head_trained": is_trained}))
-    out = train(demo, dataset, tmp_path / "out", "--peft.method_type=LORA", "--peft.r=2")
+    lora = ["--peft.method_type=LORA", "--peft.r=2", "--policy.cls_pair_steps=11"]
+    out = train(demo, dataset, tmp_path / "out", *lora)
     saved = out / "checkpoints" / "last" / "pretrained_model"
     assert (saved / "adapter_model.safetensors").is_file()
     assert json.loads((saved / "config.json").read_text())["cls_head_trained"] == is_trained
