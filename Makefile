@@ -13,7 +13,7 @@ demo: build  ## run the node on the recording; report and picture in demo_output
 	@$(ENV) demo --out demo_output
 
 test: build  ## all tests; ARGS="-k gate" for some
-	@$(ENV) python -m ruff check . && python -m pytest $(ARGS)
+	@$(ENV) python -m ruff check . && python -m pytest -n 2 --dist loadfile $(ARGS)
 
 docs:  ## the pages of docs/ as a site in build/site, by an environment of its own
 	@test -x build/docs/bin/mkdocs || { $(or $(PYTHON),python3) -m venv build/docs && build/docs/bin/pip install -q -r requirements/docs.txt; }

@@ -16,6 +16,7 @@ from cls_vla_ros.robot.settings import OutputSettings
 
 # Each goal takes the place of the one before it, and a controller answers each.
 GOAL_PERIOD_S = 0.1
+SETTLED_S = 0.3  # a command that stands still so long is where the gripper shall be, exactly
 
 
 def to_goal(output: OutputSettings, values: np.ndarray):
@@ -35,7 +36,11 @@ def to_goal(output: OutputSettings, values: np.ndarray):
 
 
 class GripperGoals:
-    """Sends a goal where a command has moved, not for each command. Called by the executor."""
+    """Sends a goal where a command has moved, not for each command. Called by the executor.
+
+    Less than goal_step is no move, or a policy's noise would be goal after goal; but where a
+    command ends a little beyond the last goal, it is sent once it stands still.
+    """
 
     def __init__(
         self, node: Node, kind: type, output: OutputSettings, say: Callable[[str, str], None]
@@ -52,6 +57,8 @@ class GripperGoals:
         self._output, self._say = output, say
         self._sent: np.ndarray | None = None
         self._sent_at_s = 0.0
+        self._asked: np.ndarray | None = None  # the last command, sent or not
+        self._asked_since_s = 0.0
 
     def close(self) -> None:
         """Destroy the client."""
@@ -64,10 +71,9 @@ class GripperGoals:
             goal: from `to_goal`. What comes too soon is not lost: the next command is newer.
         """
         values, now_s = _values(goal), time.monotonic()
-        has_moved = self._sent is None or np.abs(values - self._sent).max() > (
-            self._output.goal_step
-        )
-        if not has_moved or now_s - self._sent_at_s < GOAL_PERIOD_S:
+        if self._asked is None or not np.array_equal(values, self._asked):
+            self._asked, self._asked_since_s = values, now_s
+        if now_s - self._sent_at_s < GOAL_PERIOD_S or not self._has_moved(values, now_s):
             return
         self._sent_at_s = now_s
         if not self._client.server_is_ready():
@@ -80,6 +86,13 @@ class GripperGoals:
             return
         self._sent = values
         self._client.send_goal_async(goal).add_done_callback(partial(self._answered, values))
+
+    def _has_moved(self, values: np.ndarray, now_s: float) -> bool:
+        if self._sent is None:
+            return True
+        if now_s - self._asked_since_s >= SETTLED_S:
+            return not np.array_equal(values, self._sent)
+        return np.abs(values - self._sent).max() > self._output.goal_step
 
     def _answered(self, values: np.ndarray, future: Future) -> None:
         if future.cancelled() or future.exception() is not None or future.result().accepted:
