@@ -49,6 +49,12 @@ ARGUMENTS = (
         "false: leave that to you",
     ),
     (
+        "armed",
+        "",
+        "true: controllers get the actions from the first good observation on; false: not before "
+        "the service arm is called. Default: execution.armed of params_file, else false",
+    ),
+    (
         "use_sim_time",
         "",
         "true: take the time from /clock, as for recordings and simulators. Default: use_sim_time "
@@ -107,6 +113,9 @@ def start_node(context) -> list:
         overrides["use_sim_time"] = ParameterValue(
             LaunchConfiguration("use_sim_time"), value_type=bool
         )
+    if LaunchConfiguration("armed").perform(context):
+        armed = ParameterValue(LaunchConfiguration("armed"), value_type=bool)
+        overrides["execution.armed"] = armed
     topics = {topic: LaunchConfiguration(topic).perform(context) for topic in TOPICS}
     overrides["autostart"] = ParameterValue(LaunchConfiguration("autostart"), value_type=bool)
     node = LifecycleNode(

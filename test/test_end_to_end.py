@@ -47,6 +47,7 @@ PARAMETERS = """
       units: [deg, deg, m]
       dt_s: 0.04
     limits: {{first_step: 0.0}}  # the policy is random
+    execution: {{armed: true, preflight: false}}
 """
 
 

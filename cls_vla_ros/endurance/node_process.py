@@ -50,7 +50,7 @@ def policy_node(
     task: str | None = None,
     policy: str | None = None,
 ):
-    """The lifecycle node as a process; SIGINT at the end.
+    """The lifecycle node as a process, in a domain of its own and armed; SIGINT at the end.
 
     Args:
         params_file: its parameters.
@@ -62,6 +62,8 @@ def policy_node(
     executable = Path(get_package_prefix("cls_vla_ros"), "lib", "cls_vla_ros", "policy_node")
     command = [sys.executable, str(executable), "--ros-args", "--params-file", str(params_file)]
     command += ["-p", f"use_sim_time:={str(use_sim_time).lower()}"]
+    # What is recorded need not be the policy's own robot.
+    command += ["-p", "execution.armed:=true", "-p", "execution.preflight:=false"]
     command += [] if task is None else ["-p", f"task:={json.dumps(task)}"]  # YAML, quoted
     command += [] if policy is None else ["-p", f"policy.path:={json.dumps(policy)}"]
     with log.open("w") as output:

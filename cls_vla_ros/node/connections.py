@@ -1,6 +1,6 @@
 """Topics, service and timer of a configured node: made and destroyed together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -20,9 +20,10 @@ from cls_vla_ros.node.graph import Endpoint, Endpoints
 from cls_vla_ros.node.message_types import type_of
 from cls_vla_ros.node.output.gripper import GripperGoals
 from cls_vla_ros.robot.action.outputs import GRIPPERS
-from cls_vla_ros.robot.settings import CameraSettings, Settings, SourceSettings
+from cls_vla_ros.robot.settings import CameraSettings, OutputSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:  # it brings torch, for which a client of the node has no use
+    from cls_vla_ros.node.command.services import Services
     from cls_vla_ros.node.output.action_output import ActionOutput
 
 IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
@@ -40,11 +41,10 @@ class Handlers:
     frame: Callable
     state: Callable
     task: Callable
-    reset: Callable
-    pause: Callable
-    stop: Callable
-    watch: Callable
+    services: "Services"
+    watch: Sequence[Callable]
     jump: Callable
+    subscribe: Callable
     not_taken: Callable
 
 
@@ -120,13 +120,21 @@ class Connections:
         )
         self._close.append(partial(node.destroy_subscription, latched))
 
-        reset = node.create_service(Trigger, "reset", handlers.reset)
-        self._close.append(partial(node.destroy_service, reset))
-        pause = node.create_service(SetBool, "pause", handlers.pause)
-        self._close.append(partial(node.destroy_service, pause))
-        stop = node.create_service(Trigger, "stop", handlers.stop)
-        self._close.append(partial(node.destroy_service, stop))
-        self._every(node, WATCH_PERIOD_S, handlers.watch, Clock(clock_type=ClockType.STEADY_TIME))
+        services = handlers.services
+        for name, kind, answer in (
+            ("reset", Trigger, services.reset),
+            ("pause", SetBool, services.pause),
+            ("stop", Trigger, services.stop),
+            ("arm", SetBool, services.arm),
+            ("takeover", SetBool, services.takeover),
+        ):
+            service = node.create_service(kind, name, answer)
+            self._close.append(partial(node.destroy_service, service))
+        if (teleoperator := handlers.subscribe(node)) is not None:
+            self._close.append(partial(node.destroy_subscription, teleoperator))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        for watch in handlers.watch:
+            self._every(node, WATCH_PERIOD_S, watch, steady)
         jumps = JumpThreshold(
             min_forward=FORTH, min_backward=Duration(nanoseconds=-1), on_clock_change=False
         )
@@ -148,7 +156,9 @@ class Connections:
                 self._close.append(sender.close)
             else:
                 sender = self._output(node, kind, of_output.topic)
-            output.connect(number, sender)
+            preview = node.create_lifecycle_publisher(*preview_of(of_output), OUTPUT_QOS)
+            self._close.append(partial(node.destroy_lifecycle_publisher, preview))
+            output.connect(number, sender, preview)
         if output.player is not None:
             self._every(node, 1 / settings.execution.rate_hz, output.tick, node.get_clock())
         if settings.limits.from_robot_description:
@@ -179,6 +189,16 @@ class Connections:
         subscription = node.create_subscription(kind, name, take, qos, raw=serialized)
         self.endpoints.inputs.append(Endpoint(name, kind, qos))
         self._close.append(partial(node.destroy_subscription, subscription))
+
+
+def preview_of(output: OutputSettings) -> tuple[type, str]:
+    """Type and name of the topic that shows what an output's controller would get.
+
+    Args:
+        output: from the parameters.
+    """
+    kind = JointState if output.type in GRIPPERS else type_of(output.type)
+    return kind, f"~/preview/{output.topic.lstrip('/~')}"
 
 
 def check_names(node: LifecycleNode, settings: Settings) -> None:

@@ -55,3 +55,23 @@ def check_types(settings: Settings) -> None:
                 type_of(member.type)
             except ValueError as error:
                 raise ValueError(f"{group}.{member.name}.type: {error}") from None
+
+
+def class_of(name: str, parameter: str) -> type:
+    """A message's class, of any package.
+
+    Args:
+        name: as sensor_msgs/msg/Joy.
+        parameter: which says so.
+
+    Raises:
+        ValueError: it is not installed, or is no type of messages.
+    """
+    package, _, kind = name.partition("/msg/")
+    try:
+        return getattr(import_module(f"{package}.msg"), kind)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{parameter} is {name!r}: expected a type of messages that is installed, as "
+            f"sensor_msgs/msg/Joy ({error})"
+        ) from None

@@ -35,6 +35,15 @@ class NodeParameters(Parameters):
         value = self._node.get_parameter(name).value
         return self._specs[name].meant(value) if isinstance(value, SCALARS) else list(value)
 
+    def set(self, name: str, value: Value) -> str:
+        """Set one, as anybody may.
+
+        Returns:
+            Why it is not set; empty if it is.
+        """
+        (result,) = self._node.set_parameters([Parameter(name, value=value)])
+        return "" if result.successful else result.reason
+
     def problem(self, parameter: Parameter, *, is_configured: bool) -> str:
         """Why a parameter may not be set so; empty if it may."""
         spec = self._specs.get(parameter.name)

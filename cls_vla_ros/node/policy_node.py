@@ -6,26 +6,26 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from std_msgs.msg import String
 
 from cls_vla_ros.engine import DeviceFailedError
 from cls_vla_ros.inference import PolicyServer, Session, Statistics
+from cls_vla_ros.node.command.commander import Commander
 from cls_vla_ros.node.connections import Connections, Diagnostics, Handlers, check_names
 from cls_vla_ros.node.graph import Graph, sources_of
 from cls_vla_ros.node.health.diagnostics import of_policy, of_session
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.input.inputs import Inputs
+from cls_vla_ros.node.live_parameters import LiveParameters
 from cls_vla_ros.node.message_types import check_types
 from cls_vla_ros.node.output.action_output import ActionOutput
 from cls_vla_ros.node.output.ask_controllers import check_controllers
 from cls_vla_ros.node.output.messages import to_scene_change
 from cls_vla_ros.node.parameters import NodeParameters
-from cls_vla_ros.node.services import Services
 from cls_vla_ros.node.transitions import refuse_impossible_transitions
 from cls_vla_ros.node.watchdog import Watchdog
 from cls_vla_ros.robot.action.check_settings import check_settings
 from cls_vla_ros.robot.inference_loop import InferenceLoop, Result
-from cls_vla_ros.robot.load_server import load_server
+from cls_vla_ros.robot.load_server import load_server, with_folder
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
 from cls_vla_ros.robot.settings import NODE_NAME, Settings
 
@@ -49,11 +49,12 @@ class PolicyNode(LifecycleNode):
         self._server: PolicyServer | None = None
         self._session: Session | None = None
         self._buffer: ObservationBuffer | None = None
-        self._settings: Settings | None = None
         self._output: ActionOutput | None = None
         self._watchdog: Watchdog | None = None
         self._reporter = Reporter(self.get_logger())
         self._connections: Connections | None = None
+        self._commander: Commander | None = None
+        self._live: LiveParameters | None = None
         self._episode = self._inference_id = 0  # the last ones that were given, across configures
         self._device_failed = self._paused = False
         refuse_impossible_transitions(self)
@@ -127,7 +128,6 @@ class PolicyNode(LifecycleNode):
         self._reporter = Reporter(self.get_logger())
         self._reporter.health.hold("no inference yet")
         self._device_failed = False
-        self._settings = settings
         check_types(settings)
         check_settings(settings)
         check_names(self, settings)
@@ -136,6 +136,7 @@ class PolicyNode(LifecycleNode):
             settings.cameras, settings.state, self._declared.observation_limits()
         )
         self._output = ActionOutput(settings, self._reporter, self._now_ns, self._buffer)
+        settings = with_folder(settings)
         self._server = load_server(settings, self._episode, self.get_logger().info)
         self._loop = InferenceLoop(
             self._server,
@@ -160,22 +161,32 @@ class PolicyNode(LifecycleNode):
             on_time_back=lambda s: self._reset(f"the time jumped back by {s:.3f} s"),
         )
         self._session = self._server.session()
-        self._session.limits = self._declared.reuse_limits(settings.cameras, self._server.config)
         self._declared.set_thresholds(self._session, self._server.config)
         self._loop.paused = self._paused  # it outlives the policy
+        self._commander = commander = Commander(
+            *(self, settings, self._declared),
+            loop=self._loop,
+            output=self._output,
+            buffer=self._buffer,
+            reporter=self._reporter,
+            reset=self._reset,
+        )
+        self._live = LiveParameters(
+            *(self._declared, settings, self._server.config, self._session),
+            *(self._buffer, self._loop, commander, self._episode_began),
+        )
+        self._live.apply_limits()
         inputs = Inputs(self._buffer, self._reporter, self._now_ns)
-        services = Services(self._reset, self._pause)
         self._connections = Connections(
             self,
             settings,
             Handlers(
                 frame=inputs.frame,
                 state=inputs.state,
-                task=self._on_task,
-                reset=services.reset,
-                pause=services.pause,
-                stop=services.stop,
-                watch=self._watchdog.look,
+                task=lambda message: self._declared.set("task", message.data),
+                services=commander.services,
+                subscribe=commander.takeover.subscribe,
+                watch=(self._watchdog.look, commander.watch),
                 jump=self._watchdog.jumped,
                 not_taken=self._reporter.not_taken,
             ),
@@ -193,20 +204,24 @@ class PolicyNode(LifecycleNode):
                 self._reporter.transition_failed("stop", error)
             self._episode, self._inference_id = self._session.episode, self._loop.inference_id
             self._reporter.ended(self._session, is_ros_up=self.context.ok())
+            self._paused = self._loop.paused
+        if self._commander is not None:
+            self._commander.runs.close()
         if self._connections is not None:
             self._connections.close()
         self._graph.watch()
         server = self._server
         # Before it is closed: the diagnostics never look into what is being taken apart.
         self._loop = self._server = self._session = None
-        self._buffer = self._settings = self._connections = self._output = self._watchdog = None
+        self._buffer = self._connections = self._output = self._watchdog = None
+        self._commander = self._live = None
         if server is not None:
             server.close()
 
     def _end_loop(self) -> None:
         self._loop.hush()
         if self.context.ok():
-            self._output.flush("inactive", repeats=False, forgets=True)  # before anybody waits
+            self._commander.deactivated()  # before anybody waits
         self._loop.stop(self._declared.get("inference.timeout_s"))
 
     def _now_ns(self) -> int:
@@ -219,12 +234,16 @@ class PolicyNode(LifecycleNode):
             self._reporter.refused(*problem)
         if problem := self._watchdog.late() or self._graph.refusal():
             self._hold(problem)
-        elif self._output.take(result):  # first, since an arm waits for it
-            self._reporter.good(result)
+        else:
+            self._commander.admit(result)
+            if self._output.take(result):  # first, since an arm waits for it
+                self._reporter.good(result)
         threshold, limits = self._session.threshold, self._session.limits
         has_say = limits.allow_untrained or self._server.config.cls_head_trained
-        message = to_scene_change(result, threshold, limits.glance_threshold, has_say=has_say)
+        to_whom = self._output.to_whom()
+        message = to_scene_change(result, threshold, limits.glance_threshold, has_say, to_whom)
         self._connections.scene_change.publish(message)
+        self._commander.runs.inferred(message)
 
     def _hold(self, reason: str) -> None:
         self._output.flush(reason)
@@ -241,9 +260,6 @@ class PolicyNode(LifecycleNode):
         # Not from here: deactivate waits for this thread.
         self.executor.create_task(self.trigger_deactivate)
 
-    def _on_task(self, message: String) -> None:
-        self.set_parameters([Parameter("task", value=message.data)])
-
     def _reset(self, cause: str) -> int:
         return self._episode_began(cause, *self._loop.reset())
 
@@ -251,37 +267,20 @@ class PolicyNode(LifecycleNode):
         self._output.flush(cause)  # after the reset, so that no older chunk comes behind
         return self._reporter.episode_ended(cause, episode, ended)
 
-    def _pause(self, paused: bool) -> None:
-        self._paused = paused
-        self._loop.pause(paused)
-        if paused:
-            self._output.flush("paused", repeats=False)
-            self._reporter.hold("paused")
-
     # Parameters
 
     def _check_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         problems = [
-            self._declared.problem(p, is_configured=self._loop is not None) for p in parameters
+            self._declared.problem(p, is_configured=self._loop is not None)
+            or (self._live.forbids(p) if self._live else "")
+            for p in parameters
         ]
-        problems = [problem for problem in problems if problem]
+        problems = list(filter(None, problems))
         return SetParametersResult(successful=not problems, reason="; ".join(problems))
 
     def _apply_parameters(self, parameters: list[Parameter]) -> None:
-        if self._loop is None:
-            return
-        config = self._server.config
-        self._session.limits = self._declared.reuse_limits(self._settings.cameras, config)
-        self._buffer.limits = self._declared.observation_limits()
-        for parameter in parameters:
-            if parameter.name == "rate_hz":
-                self._loop.rate_hz = parameter.value
-            elif parameter.name == "gate.threshold" or (
-                parameter.name == "gate.adaptive" and not parameter.value
-            ):
-                self._declared.set_thresholds(self._session, config)
-            elif parameter.name == "task" and (reset := self._loop.set_task(parameter.value)):
-                self._episode_began(f"the task is now {parameter.value!r}", *reset)
+        if self._live is not None:
+            self._live.apply(parameters)
 
     def _diagnose(self) -> DiagnosticArray:
         more = {"task": self._declared.get("task"), "graph": self._graph.problems}

@@ -1,10 +1,14 @@
 """From settings to a policy that is ready to infer."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from cls_vla_ros.engine import check_engine
 from cls_vla_ros.inference import PolicyServer, load_policy
 from cls_vla_ros.inference.observation import picture_names
+from cls_vla_ros.policy.checkpoint.dataset_stats import Seen, read_seen
+from cls_vla_ros.policy.checkpoint.location import locate
 from cls_vla_ros.robot.demo_policy import resolve_policy_path
 from cls_vla_ros.robot.settings import Settings
 
@@ -40,6 +44,24 @@ def load_server(settings: Settings, episode: int, say: Callable[[str], None]) ->
     del policy  # the engine has its weights now, and the device's memory may be small
     say(f"the engine is warm after {server.warm_up(say):.1f} s")
     return server
+
+
+def with_folder(settings: Settings) -> Settings:
+    """The settings with the checkpoint's own folder as policy_path.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+    """
+    return replace(settings, policy_path=str(locate(resolve_policy_path(settings.policy_path))))
+
+
+def seen_by(settings: Settings) -> dict[str, Seen]:
+    """The ranges of state and action in a checkpoint's data, by feature.
+
+    Args:
+        settings: `with_folder`.
+    """
+    return read_seen(Path(settings.policy_path))
 
 
 def check_against_policy(settings: Settings, policy_config) -> None:

@@ -198,6 +198,9 @@ class LimitSettings:
         upper: likewise.
         velocity: likewise, rad/s or m/s.
         from_robot_description: whether a URDF gives those that are not set.
+        following_error: of each action value, how far a joint may be from what it is told, rad or
+            m; empty for any.
+        following_error_s: for how long it may be farther.
     """
 
     mode: str
@@ -205,6 +208,8 @@ class LimitSettings:
     upper: list[float]
     velocity: list[float]
     from_robot_description: bool
+    following_error: list[float]
+    following_error_s: float
 
 
 @dataclass(frozen=True)
@@ -234,6 +239,23 @@ class ExecutionSettings:
 
 
 @dataclass(frozen=True)
+class TakeoverSettings:
+    """How a teleoperator takes the arm over by a topic.
+
+    Attributes:
+        topic: "" for none.
+        type: of its messages, as sensor_msgs/msg/Joy.
+        button: of a Joy, whose messages count while it is down; -1: all count.
+        fresh_s: how long after the last message it is taken.
+    """
+
+    topic: str
+    type: str
+    button: int
+    fresh_s: float
+
+
+@dataclass(frozen=True)
 class Settings:
     """What is read once, when the node is configured.
 
@@ -249,6 +271,7 @@ class Settings:
         action: the actions.
         limits: of these.
         execution: of these.
+        takeover: of the arm, by others.
     """
 
     policy_path: str
@@ -262,3 +285,4 @@ class Settings:
     action: ActionSettings
     limits: LimitSettings
     execution: ExecutionSettings
+    takeover: TakeoverSettings

@@ -31,6 +31,7 @@ PARAMETERS = {
     "action.names": JOINTS,
     "action.dt_s": 0.05,
     "limits.first_step": 0.0,  # the policy is random
+    "execution.armed": True,
 }
 OUTPUTS = {
     "scene_change": SceneChange,

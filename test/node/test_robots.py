@@ -69,6 +69,7 @@ class Rig:
             "policy.seed": 0,
             "task": "pick up the cube",
         }
+        values |= {"execution.armed": True, "execution.preflight": False}  # it is of another robot
         values |= {"observation.max_age_s": 5.0, "observation.max_skew_s": 5.0}
         self.context = rclpy.Context()
         rclpy.init(context=self.context)

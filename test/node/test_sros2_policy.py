@@ -10,6 +10,11 @@ from cls_vla_ros.console.share import share
 NODE = "cls_vla_policy"
 
 
+def of_action(names: set[str]) -> set[str]:
+    """Those of an action, which has a right of its own."""
+    return {name for name in names if name.rpartition("/")[0].endswith("/_action")}
+
+
 def allowed(enclave: str) -> dict[tuple[str, str], set[str]]:
     """Full names by ("topics", "publish") and so on."""
     names = {}
@@ -46,11 +51,16 @@ def test_the_node_has_the_right_to_all_that_it_does(make_robot, stream):
     for right, ask in does.items():
         wait_until(lambda ask=ask: ask(NODE, namespace), "the node has discovered itself")
         names = {name.removeprefix(namespace) for name, _ in ask(NODE, namespace)}
-        assert names <= rights[right], names - rights[right]
+        own = names - of_action(names)
+        assert own <= rights[right], own - rights[right]
+        actions = {name.rpartition("/_action/")[0] for name in of_action(names)}
+        assert actions <= rights["actions", "execute"]
 
 
-def test_an_operator_may_reset_pause_and_stop_and_no_more():
+def test_an_operator_may_do_what_an_operator_does_and_no_more():
     rights = allowed("/operator")
-    assert rights["services", "request"] == {"/reset", "/pause", "/stop"}
+    wanted = {"/reset", "/pause", "/stop", "/arm", "/takeover"}
+    assert rights["services", "request"] == wanted
+    assert rights["actions", "call"] == {"/run_policy"}
     assert rights["topics", "publish"] == {"/rosout", "/parameter_events"}
     assert ("services", "reply") not in rights

@@ -28,7 +28,7 @@ class Health:
         self._lock = threading.Lock()
         self._level = DiagnosticStatus.WARN
         self._message = "unconfigured"
-        self._last_error = self._last_reset = ""
+        self._last_error = self._last_reset = self._silent_because = ""
         self._times: deque[float] = deque()
         self._result: Result | None = None
         self._counts: Counter[str] = Counter()
@@ -45,6 +45,17 @@ class Health:
             self._result = result
             self._counts["inferences"] += 1
             self._times.append(time.monotonic())
+
+    def authority(self, silent_because: str) -> None:
+        """Controllers get nothing, and this is why; empty: they do."""
+        with self._lock:
+            self._silent_because = silent_because
+
+    @property
+    def why_holding(self) -> str:
+        """Why nothing is commanded; empty if all is well."""
+        with self._lock:
+            return "" if self._level == DiagnosticStatus.OK else self._message
 
     def hold(self, reason: str) -> None:
         """Nothing is published, and this is why."""
@@ -95,6 +106,8 @@ class Health:
             if level == DiagnosticStatus.OK and not self._times:
                 level = DiagnosticStatus.STALE
                 text = f"no inference for {RATE_WINDOW_S:g} s, and nothing says why"
+            if level == DiagnosticStatus.OK and self._silent_because:
+                text += f"; controllers get nothing: {self._silent_because}"
             values = {**more, "rate [Hz]": len(self._times) / RATE_WINDOW_S, **self._counts}
             if self._result is not None:
                 inference = self._result.inference
@@ -105,6 +118,7 @@ class Health:
                 }
                 if inference.decision is not None:
                     values["similarity"] = inference.decision.similarity
+            values["commands"] = self._silent_because or "to the controllers"
             values["last reset"] = self._last_reset
             values["last error"] = self._last_error
             status = DiagnosticStatus(

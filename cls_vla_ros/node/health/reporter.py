@@ -53,6 +53,19 @@ class Reporter:
         self.health.hold(reason)
         self._complain("hold", f"holding, no action is published: {reason}")
 
+    def authority(self, commands: bool, why: str) -> None:
+        """Controllers get the actions from now on, or no longer."""
+        self.health.authority("" if commands else why)
+        if commands:
+            self._logger.info("armed: controllers get the actions from now on")
+        else:
+            self._logger.info(f"controllers get nothing from now on: {why}")
+
+    def disarmed(self, reason: str) -> None:
+        """A fault has stopped the arm, and somebody must look at it."""
+        self.health.error(f"stopped and disarmed: {reason}")
+        self._logger.error(f"stopped and disarmed: {reason}")
+
     def refused(self, topic: str, text: str) -> None:
         """A message was not used."""
         self.health.refused(topic, text)

@@ -8,8 +8,9 @@ from rclpy.publisher import Publisher
 from std_msgs.msg import String
 
 from cls_vla_ros.node.health.reporter import Reporter
-from cls_vla_ros.node.output.messages import to_action_chunk
+from cls_vla_ros.node.output.messages import ToWhom, to_action_chunk
 from cls_vla_ros.node.output.outlet import Outlet, Sender
+from cls_vla_ros.node.output.switch import Switch
 from cls_vla_ros.robot.action.action_limits import check_chunk
 from cls_vla_ros.robot.action.check_settings import given_limits
 from cls_vla_ros.robot.action.chunk_player import Chunk, ChunkPlayer, Hold, next_index
@@ -76,15 +77,45 @@ class ActionOutput:
         self.action_chunk: Publisher | None = None
         self.follows = False  # whether the last chunk is being executed
         self._outlets: list[Outlet] = []
+        self._switches: list[Switch] = []
+        self.commands = False  # controllers; else the previews
+        self.is_taken_over = False
 
-    def connect(self, number: int, publisher: Sender) -> None:
-        """Send commands by a publisher from now on.
+    def connect(self, number: int, real: Sender, preview: Sender) -> None:
+        """Send commands from now on.
 
         Args:
             number: of the output in settings.action.outputs.
-            publisher: of its topic or action.
+            real: to its topic or action.
+            preview: to look at, while the controller is not commanded.
         """
-        self._outlets.append(Outlet(self._settings, number, publisher))
+        switch = Switch(real, preview, self._settings.action.outputs[number])
+        self._outlets.append(Outlet(self._settings, number, switch))
+        self._switches.append(switch)
+
+    def command(self, commands: bool, reason: str) -> None:
+        """Command controllers from now on, or no longer: then they get a stop first.
+
+        Args:
+            commands: which.
+            reason: why, in words.
+        """
+        with self._lock:
+            self.flush(reason, repeats=False, forgets=True)
+            self.commands = commands
+            for switch in self._switches:
+                switch.is_real = commands
+
+    def to_whom(self) -> ToWhom:
+        """Where actions go now."""
+        return ToWhom(armed=self.commands, taken_over=self.is_taken_over)
+
+    def lag(self) -> tuple[np.ndarray, np.ndarray]:
+        """(A,) what joints are told now, and (A,) where they are; NaN where unknown."""
+        with self._lock:
+            told = self._standing.at(self._now_ns())
+            is_told = self.commands & self._table.is_position
+            return np.where(is_told, told, np.nan), self._measured()
 
     def take_robot_description(self, message: String) -> None:
         """Read the limits out of a URDF; a bad one leaves those of a good one.
@@ -112,6 +143,8 @@ class ActionOutput:
         now_ns, stamp_ns = self._now_ns(), result.snapshot.newest_frame_ns
         if self._table.is_position.any() and (stale := self._buffer.state_problem(now_ns)):
             return self._refuse(stale)  # it was fresh when the inference began
+        if not self.commands:
+            self._begin_anew()
         in_force = self.player.in_force(now_ns) if self.player else None
         start = self._start(now_ns)
         has_first_step = np.isfinite(self._table.first_step)
@@ -158,11 +191,19 @@ class ActionOutput:
                 is_known = np.isfinite(start).any()
                 if refused := self.player.put(chunk, now_ns, begin if is_known else None):
                     return self._refuse(refused)
-            self.action_chunk.publish(to_action_chunk(result, actions, action))
+            self.action_chunk.publish(to_action_chunk(result, actions, action, self.to_whom()))
             if by_chunk := [outlet for outlet in self._outlets if not outlet.is_played]:
                 self._send(by_chunk, stamp_ns, actions, start, now_ns)
-            self.follows = True
+            self.follows = self.commands
         return True
+
+    def _begin_anew(self) -> None:
+        """Nobody follows the preview: each chunk of it begins where the joints are."""
+        with self._lock:
+            self._standing.forget()
+            self._commanded = None
+            if self.player is not None:
+                self.player.flush("not armed", repeats=False)
 
     def _send(
         self,

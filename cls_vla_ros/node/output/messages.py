@@ -1,6 +1,7 @@
 """From a result to the messages that the node publishes."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from sensor_msgs.msg import JointState
@@ -17,8 +18,25 @@ from cls_vla_ros.robot.joints import ros_unit
 from cls_vla_ros.robot.settings import ActionSettings, OutputSettings
 
 
+@dataclass(frozen=True)
+class ToWhom:
+    """Where actions go.
+
+    Attributes:
+        armed: whether controllers get them.
+        taken_over: whether somebody else has the arm.
+    """
+
+    armed: bool
+    taken_over: bool
+
+
 def to_scene_change(
-    result: Result, threshold: float, glance_threshold: float, *, has_say: bool
+    result: Result,
+    threshold: float,
+    glance_threshold: float,
+    has_say: bool,
+    to_whom: ToWhom,
 ) -> SceneChange:
     """What the gate saw.
 
@@ -28,6 +46,7 @@ def to_scene_change(
         glance_threshold: that of the glance.
         has_say: whether the similarity means anything: that of an untrained head is noise, and
             would be an alarm at every second frame.
+        to_whom: the actions go.
     """
     inference = result.inference
     decision = inference.decision
@@ -58,16 +77,23 @@ def to_scene_change(
     message.denoise_ms = inference.denoise_ms
     message.total_ms = inference.total_ms
     message.observation_age_ms = result.observation_age_ms
+    message.armed, message.taken_over = to_whom.armed, to_whom.taken_over
     return message
 
 
-def to_action_chunk(result: Result, actions: np.ndarray, settings: ActionSettings) -> ActionChunk:
+def to_action_chunk(
+    result: Result,
+    actions: np.ndarray,
+    settings: ActionSettings,
+    to_whom: ToWhom,
+) -> ActionChunk:
     """The chunk.
 
     Args:
         result: of one inference.
         actions: (T, A) in ROS units, finite.
         settings: names, units and step time.
+        to_whom: it goes.
     """
     message = ActionChunk()
     message.header.stamp = to_time(result.snapshot.newest_frame_ns)
@@ -78,6 +104,7 @@ def to_action_chunk(result: Result, actions: np.ndarray, settings: ActionSetting
     message.dt = settings.dt_s
     message.chunk_size, message.action_dim = actions.shape
     message.data = actions.reshape(-1).tolist()
+    message.armed, message.taken_over = to_whom.armed, to_whom.taken_over
     return message
 
 

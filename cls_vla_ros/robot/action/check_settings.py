@@ -1,5 +1,7 @@
 """Can these actions be executed so? All that needs neither weights nor ROS."""
 
+import numpy as np
+
 from cls_vla_ros.robot.action.outputs import ValueTable, check_outputs
 from cls_vla_ros.robot.joints import UnitMap
 from cls_vla_ros.robot.settings import Settings
@@ -26,6 +28,7 @@ def check_settings(settings: Settings) -> None:
             f"{[output.name for output in action.outputs]}"
         )
     given_limits(settings)
+    following_limits(settings)
     UnitMap.of_settings(action)
 
 
@@ -40,6 +43,17 @@ def given_limits(settings: Settings) -> dict[str, dict[str, float]]:
         which: _by_joint(which, getattr(limits, which), names)
         for which in ("lower", "upper", "velocity")
     }
+
+
+def following_limits(settings: Settings) -> np.ndarray:
+    """(A,) how far each value may be from what it is told; infinity for any.
+
+    Raises:
+        ValueError: one has another number of values than the actions.
+    """
+    names = settings.action.names
+    given = _by_joint("following_error", settings.limits.following_error, names)
+    return np.array([given.get(name, np.inf) for name in names])
 
 
 def _by_joint(which: str, values: list[float], names: list[str]) -> dict[str, float]:

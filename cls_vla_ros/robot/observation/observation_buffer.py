@@ -197,6 +197,11 @@ class ObservationBuffer:
         with self._changed:
             return self._state.positions(names)
 
+    def state_now(self) -> np.ndarray | None:
+        """The newest state, (S,) float32 in policy units; None as long as one has not come."""
+        with self._changed:
+            return self._state.newest()[0] if self._state.has_all else None
+
     def state_problem(self, now_ns: int) -> str:
         """Why `positions` does not say where the joints are now; empty if it does."""
         with self._changed:

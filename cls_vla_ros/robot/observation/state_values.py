@@ -89,6 +89,11 @@ class StateValues:
         """(A,) of joints, per second; NaN where the driver does not say."""
         return np.array([self._speeds.get(name, np.nan) for name in names])
 
+    @property
+    def has_all(self) -> bool:
+        """Whether each value has come."""
+        return self._values.keys() >= set(self._names)
+
     def newest(self) -> tuple[np.ndarray, dict[str, int]]:
         """The state, (S,) float32 in policy units, and the stamps by source; all must be there."""
         stamps = {self._health[name].name: self._values[name][1] for name in self._names}

@@ -8,6 +8,7 @@ from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.inference.picture_health import BLACK_LEVEL
 from cls_vla_ros.policy.thresholds import THRESHOLD_PRESETS, parse_threshold
 from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS
+from cls_vla_ros.robot.parameters.command_specs import COMMAND_SPECS
 from cls_vla_ros.robot.parameters.output_specs import OUTPUT_SPECS
 from cls_vla_ros.robot.parameters.spec import STRINGS, Spec, Value
 from cls_vla_ros.robot.parameters.state_specs import SOURCE_SPECS, STATE_SPECS
@@ -223,6 +224,7 @@ SPECS = (
     Spec("cameras", STRINGS, "names of the cameras; each has the parameters camera.<name>.*"),
     *STATE_SPECS,
     *ACTION_SPECS,
+    *COMMAND_SPECS,
 )
 
 CAMERA_SPECS = (

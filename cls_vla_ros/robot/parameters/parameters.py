@@ -17,6 +17,7 @@ from cls_vla_ros.robot.settings import (
     ExecutionSettings,
     LimitSettings,
     Settings,
+    TakeoverSettings,
 )
 
 
@@ -86,6 +87,7 @@ class Parameters(ABC):
             action=read_action(self.get),
             limits=LimitSettings(**self._group("limits", LimitSettings)),
             execution=ExecutionSettings(**self._group("execution", ExecutionSettings)),
+            takeover=TakeoverSettings(**self._group("takeover", TakeoverSettings)),
         )
 
     def reuse_limits(self, cameras: list[CameraSettings], config: CLSSmolVLAConfig) -> ReuseLimits:

@@ -1,0 +1,1 @@
+"""Who commands the arm, and whether it does what it is told."""
