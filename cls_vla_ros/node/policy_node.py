@@ -27,7 +27,7 @@ from cls_vla_ros.robot.action.check_settings import check_settings
 from cls_vla_ros.robot.inference_loop import InferenceLoop, Result
 from cls_vla_ros.robot.load_server import load_server, with_folder
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
-from cls_vla_ros.robot.settings import NODE_NAME, Settings
+from cls_vla_ros.robot.settings import NODE_NAME
 
 
 class PolicyNode(LifecycleNode):

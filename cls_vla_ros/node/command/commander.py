@@ -69,7 +69,7 @@ class Commander:
             refusal=self._run_refusal,
             begin=self._begin_run,
             arm=self.arm,
-            is_armed=lambda: self.authority.commands,
+            is_armed=lambda: declared.get(ARMED),
             stop=lambda reason: output.flush(reason, repeats=False),
             hold=lambda: reporter.health.why_holding or self.authority.why,
         )
@@ -160,6 +160,7 @@ class Commander:
 
     def watch(self) -> None:
         """Ten times a second."""
+        self._reporter.health.authority(self.authority.why)
         self.takeover.look()
         self.runs.look()
         told, measured = self._output.lag()

@@ -55,7 +55,6 @@ class Reporter:
 
     def authority(self, commands: bool, why: str) -> None:
         """Controllers get the actions from now on, or no longer."""
-        self.health.authority("" if commands else why)
         if commands:
             self._logger.info("armed: controllers get the actions from now on")
         else:

@@ -58,10 +58,11 @@ class Authority:
             why: it is disarmed, in words, if nobody asked for it.
         """
         with self._lock:
+            # What disarmed it first stays the reason.
+            if not armed and (why or self._is_wanted):
+                self._why_unarmed = f"{why or 'not armed'}: {HOW_TO_ARM}"
             self._is_wanted = armed
             self._is_granted = self._is_granted and armed
-            if not armed:
-                self._why_unarmed = f"{why or 'not armed'}: {HOW_TO_ARM}"
             self._apply()
 
     def grant(self) -> None:

@@ -38,7 +38,7 @@ def test_a_gripper_may_hold_something(following):
         assert not look(following, [0.0, 0.0], [0.0, 5.0], now_s)
 
 
-@pytest.mark.parametrize("told, measured", [(np.nan, 3.0), (3.0, np.nan)])
+@pytest.mark.parametrize(("told", "measured"), [(np.nan, 3.0), (3.0, np.nan)])
 def test_what_nobody_told_or_measured_is_no_error(following, told, measured):
     for now_s in range(5):
         assert not look(following, [told, 0.0], [measured, 0.0], now_s)

@@ -35,7 +35,7 @@ def test_where_the_dataset_was_nothing_is_said(settings):
 
 
 @pytest.mark.parametrize(
-    "elbow, said",
+    ("elbow", "said"),
     [
         (-60.0, "with the other sign it would be inside"),
         (np.degrees(60.0), "as if the driver published degrees"),
