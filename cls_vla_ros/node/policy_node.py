@@ -87,6 +87,7 @@ class PolicyNode(LifecycleNode):
         """Begin to infer, in a new episode."""
         result = super().on_activate(state)
         self._loop.start()
+        self._commander.activated()
         self.get_logger().info(
             f"active: episode {self._session.episode}, task {self._declared.get('task')!r}"
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
 
+from cls_vla_ros.node.command.bond import Bond
 from cls_vla_ros.node.command.run_policy import RunPolicyServer
 from cls_vla_ros.node.command.services import Services
 from cls_vla_ros.node.command.takeover import TakeoverTopic
@@ -73,6 +74,7 @@ class Commander:
             stop=lambda reason: output.flush(reason, repeats=False),
             hold=lambda: reporter.health.why_holding or self.authority.why,
         )
+        self._bond = Bond(node, reporter.say)
         self.authority = Authority(self._on_change)
         self.takeover = TakeoverTopic(settings.takeover, self.take_over)
         for_s = settings.limits.following_error_s
@@ -168,10 +170,15 @@ class Commander:
             self._output.forget()  # where it was told to go says no more where it shall stop
             self.disarm(problem)
 
+    def activated(self) -> None:
+        """A lifecycle manager may hear that this node lives."""
+        self._bond.begin()
+
     def deactivated(self) -> None:
         """Others may have the arm until the node is active again."""
         self._output.flush("inactive", repeats=False, forgets=True)
         self.runs.stopped("the node was deactivated")
+        self._bond.end()
         self.authority.revoke()
 
     def _run_refusal(self) -> str:

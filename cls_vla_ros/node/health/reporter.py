@@ -53,6 +53,10 @@ class Reporter:
         self.health.hold(reason)
         self._complain("hold", f"holding, no action is published: {reason}")
 
+    def say(self, text: str) -> None:
+        """Something to know, once."""
+        self._logger.info(text)
+
     def authority(self, commands: bool, why: str) -> None:
         """Controllers get the actions from now on, or no longer."""
         if commands:
