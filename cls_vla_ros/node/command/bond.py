@@ -1,6 +1,6 @@
 """A sign of life for a lifecycle manager as nav2's, which lets the robot stand where it ends.
 
-The protocol is bond_core's: both sides publish a Status with the bond's id, nav2's the node's name,
+The protocol is bond_core's: both sides publish a Status with the bond's id, for nav2 the node's name,
 on the topic bond; one that says active: false, or that is silent for heartbeat_timeout, breaks it.
 """
 
