@@ -26,7 +26,7 @@ from cls_vla_ros.policy.training.dataset_checks import check_dataset
 from cls_vla_ros.policy.training.few_steps import few_step_batch
 from cls_vla_ros.policy.training.glance_training import glance_loss
 from cls_vla_ros.policy.training.provenance import dataset_fingerprints, seen_by_all_processes
-from cls_vla_ros.policy.training.trained_parts import TrainedParts
+from cls_vla_ros.policy.training.trained_parts import TrainedParts, forget_calibration
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +124,8 @@ class CLSTraining(SmolVLAPolicy):
         """
         config = self.config
         check_head(config, self.model)
+        if self.training:
+            forget_calibration(config)
         cameras = [camera for camera in config.image_features if camera in batch]
         losses, log = 0.0, {}
         stale = config.stale_prefix_share if self.training else 0.0

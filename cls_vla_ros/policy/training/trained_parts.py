@@ -1,13 +1,52 @@
 """Which of the policy's own parts a training has changed: what is said of them rests on that."""
 
+import logging
+from dataclasses import MISSING, fields
+
 import torch
 from torch import Tensor, nn
+
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 
 # By the field of the configuration that says so: names of the parameters.
 PARTS = {
     "cls_head_trained": ("pre_cls_param", "cls_adapter."),
     "glance_trained": ("glance.",),
 }
+
+logger = logging.getLogger(__name__)
+
+# What `calibrate` says of a policy in its configuration.
+CALIBRATED = (
+    *("cls_thresholds", "cls_max_age_s", "cls_max_reuses", "cls_max_motion", "cls_min_spread"),
+    *("glance_threshold", "cls_episodes_calibrated_on"),
+)
+
+
+def forget_calibration(config: CLSSmolVLAConfig) -> None:
+    """Put back what calibration has set, and say so: it is of other weights.
+
+    Whatever is trained, the tokens change: thresholds, spread and glance are measured on them, and
+    the limits of reuse on the actions.
+
+    Args:
+        config: is changed.
+    """
+    unset = {field.name: field for field in fields(config)}
+    had = []
+    for name in CALIBRATED:
+        default = unset[name].default
+        if default is MISSING:
+            default = unset[name].default_factory()
+        if getattr(config, name) != default:
+            setattr(config, name, default)
+            had.append(name)
+    if had:
+        logger.warning(
+            "what `calibrate` found of this policy, %s, is not true of what comes out of this "
+            "training, and is left out: calibrate it anew",
+            ", ".join(had),
+        )
 
 
 class TrainedParts:

@@ -38,6 +38,8 @@ def test_lerobot_train_goes_on_from_the_demos_policy(demo, dataset, tmp_path, ca
     assert policy.config.vlm_model_name.startswith(str(out))
     assert before({"observation.state": torch.zeros(9), "task": "x"})["observation.state"].numel()
     assert len(policy.config.cls_episodes_trained_on) > 0
+    assert not policy.config.cls_thresholds  # they were measured on other weights
+    assert not policy.config.cls_episodes_calibrated_on
 
 
 def test_lerobot_eval_and_rollout_load_it_as_they_do(demo):
