@@ -35,8 +35,8 @@ class Bond:
         except ImportError:
             self._status = None
             say(
-                "the package bond is not installed: set bond_timeout to 0.0 in a lifecycle manager "
-                "of nav2, which would wait for a heartbeat"
+                "the package bond is not installed: set bond_timeout to 0.0 in a manager of "
+                "nav2's lifecycle, which would wait for a heartbeat"
             )
 
     def begin(self) -> None:
