@@ -1,7 +1,7 @@
 """A sign of life for a lifecycle manager as nav2's, which lets the robot stand where it ends.
 
-The protocol is bond_core's: both sides publish a Status with the bond's id, which nav2 calls as the
-node, on the topic bond; one that says active: false, or is silent for heartbeat_timeout, breaks it.
+The protocol is bond_core's: both sides publish a Status with the bond's id, with nav2 the node's
+name, on the topic bond; active: false, or a silence of heartbeat_timeout, breaks it.
 """
 
 from collections.abc import Callable

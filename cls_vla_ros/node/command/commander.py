@@ -71,7 +71,6 @@ class Commander:
             begin=self._begin_run,
             arm=self.arm,
             is_armed=lambda: declared.get(ARMED),
-            stop=lambda reason: output.flush(reason, repeats=False),
             hold=lambda: reporter.health.why_holding or self.authority.why,
         )
         self._bond = Bond(node, reporter.say)

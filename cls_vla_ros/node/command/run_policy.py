@@ -29,7 +29,6 @@ class RunPolicyServer:
         begin: Callable[[str], None],
         arm: Callable[[bool], str],
         is_armed: Callable[[], bool],
-        stop: Callable[[str], None],
         hold: Callable[[], str],
     ) -> None:
         """Offer it.
@@ -40,11 +39,10 @@ class RunPolicyServer:
             begin: takes the instruction, and begins an episode.
             arm: arms or disarms; returns why not.
             is_armed: whether it is.
-            stop: ends what is executed, for a reason.
             hold: why nothing is commanded; empty if all is well.
         """
         self._refusal, self._begin, self._arm, self._is_armed = refusal, begin, arm, is_armed
-        self._stop, self._hold, self._say = stop, hold, node.get_logger().info
+        self._hold, self._say = hold, node.get_logger().info
         self._node = node
         self._run: _Run | None = None
         self._server = ActionServer(
@@ -94,8 +92,9 @@ class RunPolicyServer:
         if run is None:
             return
         run.outcome, run.reason = outcome, reason
-        self._stop(f"the run has ended: {reason}")
-        if not run.was_armed and self._is_armed():
+        if (
+            self._is_armed()
+        ):  # which stops it; also where it was before: who ends a run wants the arm to stand
             self._arm(False)
         run.over.set_result(None)
 
@@ -120,7 +119,7 @@ class RunPolicyServer:
 
     async def _execute(self, handle: ServerGoalHandle) -> Result:
         goal = handle.request
-        run = _Run(handle, was_armed=self._is_armed(), over=Future(executor=self._node.executor))
+        run = _Run(handle, over=Future(executor=self._node.executor))
         if self._run is not None:  # both were accepted before either began
             run.outcome, run.reason = Result.OUTCOME_STOPPED, "another run is under way"
             handle.abort()
@@ -143,8 +142,8 @@ class RunPolicyServer:
 class _Run:
     """One goal and what has become of it."""
 
-    def __init__(self, handle: ServerGoalHandle, *, was_armed: bool, over: Future) -> None:
-        self.handle, self.was_armed, self.over = handle, was_armed, over
+    def __init__(self, handle: ServerGoalHandle, *, over: Future) -> None:
+        self.handle, self.over = handle, over
         self.outcome, self.reason = Result.OUTCOME_STOPPED, ""
         self.inferences = self.scene_changes = 0
         self._similarity = self._reuse_rate = math.nan

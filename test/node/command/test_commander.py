@@ -119,6 +119,7 @@ def test_each_preview_begins_where_the_arm_is(make_arm):
     arm.wanted = moved(HERE, 0.15)
     arm.more(arm.previews, 40)
     farthest = max(message.data[0] for message in arm.previews)
+    assert not arm.node._output.follows  # nothing for the next chunk to go on from
     arm.at[0] = 0.5  # by hand
     arm.wanted = moved(arm.at, 0.15)
     arm.settle()

@@ -116,13 +116,13 @@ def test_what_else_ends_it_is_said(run, kind, name, request_, said):
     assert not run.robot.node.get_parameter("execution.armed").value
 
 
-def test_who_was_armed_stays_so(run):
+def test_the_arm_stands_after_a_run_also_where_it_was_armed_before(run):
     run.call(SetBool, "arm", data=True)
     run.feed_until(lambda: run.trajectories, "trajectories")
     run.result(run.send(max_inferences=3))
-    assert run.robot.node.get_parameter("execution.armed").value
-    count = len(run.trajectories)
-    run.feed_until(lambda: len(run.trajectories) > count + 3, "trajectories")
+    assert not run.robot.node.get_parameter("execution.armed").value
+    assert run.is_quiet()
+    assert len(run.trajectories[-1].points) == 1
 
 
 def test_a_hold_is_in_the_feedback(run):
