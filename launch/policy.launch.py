@@ -121,7 +121,7 @@ def start_view(context) -> list[Node]:
 
 def view_ended(event, context) -> Action | None:
     """The robot does not stop because nobody looks."""
-    if context.is_shutdown:
+    if context.is_shutdown or event.returncode == 0:  # Ctrl-C, or somebody closed it
         return None
     return LogInfo(msg=f"{event.process_name} has ended, and the policy node still runs")
 

@@ -14,7 +14,7 @@ from cls_vla_ros.robot.stamps import to_ns
 TIMELINE = "ros_time"
 JPEG_QUALITY = 80
 LANES = 64  # of chunks that overlap, for each value: more are not drawn
-MEASURED, CHUNK = (20, 20, 20), (255, 140, 0)
+MEASURED, CHUNK = (0, 160, 230), (255, 140, 0)  # seen on dark and on light
 FAINTEST = 40  # of 255: a chunk's last step
 SHOWN = 0.5  # of the threshold: fainter places are not drawn
 BLUE, RED, GREEN, PURPLE = (31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189)
@@ -39,6 +39,7 @@ class RerunLog:
         self._recording = recording
         self._ends_ns: dict[str, list[int]] = {}  # of the chunk in each lane, by value
         self._drawn: set[str] = set()
+        self._joints: set[str] = set()  # that are measured
         for path, (name, colour) in SERIES.items():
             recording.log(path, rr.SeriesLines(names=name, colors=colour), static=True)
         marks = rr.SeriesPoints(names="scene changed", colors=RED, markers="cross", marker_sizes=6)
@@ -69,27 +70,36 @@ class RerunLog:
         strongest = [f"{places.what} {v:.2f}" if v == values.max() else "" for v in values]
         boxes = rr.Boxes2D(
             mins=at[:, ::-1] * size, sizes=np.tile(size, (len(at), 1)), colors=colours or None,
-            labels=strongest or None, radii=1.0,
+            labels=strongest or None, radii=rr.Radius.ui_points(1.5),
         )  # fmt: skip
         self._recording.log(f"cameras/{camera}/changed", boxes)
 
     def measured(self, stamp_ns: int, positions: Mapping[str, float]) -> None:
         """Where joints are, ROS units."""
         self._at(stamp_ns)
+        self._joints |= set(positions)
         for name, value in positions.items():
             self._line(f"values/{name}/measured", "measured", MEASURED, 2.0)
             self._recording.log(f"values/{name}/measured", rr.Scalars(value))
 
     def chunk(self, message) -> None:
-        """Each value's steps over their times, fading: they are further and further from seen."""
+        """Each value's steps over their times, fading: they are further and further from seen.
+
+        What is no joint, and so not measured, has a line of its first steps.
+        """
         steps, start_ns = message.chunk_size, to_ns(message.header.stamp)
         rows = np.asarray(message.data, float).reshape(steps, message.action_dim)
         times = start_ns + (np.arange(steps) * message.dt * 1e9).astype(np.int64)
         opacity = np.linspace(255, FAINTEST, steps).astype(int)
         colours = [(*CHUNK, int(a)) for a in opacity]
         # A series ends where a NaN is: else a line would lead to the next chunk of the lane.
-        index = rr.TimeColumn(TIMELINE, timestamp=np.append(times, times[-1] + 1) / 1e9)
+        stamps = np.append(times, times[-1] + 1).astype("datetime64[ns]")
+        index = rr.TimeColumn(TIMELINE, timestamp=stamps)
+        self._at(start_ns)
         for name, values in zip(message.names, rows.T, strict=True):
+            if name not in self._joints:
+                self._line(f"values/{name}/first", "first steps", MEASURED, 2.0)
+                self._recording.log(f"values/{name}/first", rr.Scalars(values[0]))
             lane = self._lane(name, start_ns, int(times[-1]))
             if lane is None:
                 continue
@@ -107,10 +117,11 @@ class RerunLog:
     def scene_change(self, message) -> None:
         """Similarity, glance, reason, latency."""
         self._at(to_ns(message.header.stamp))
+        compared = message.evaluated and message.has_history
         values = {
             # On a reused prefix there is no new similarity.
             "gate/similarity": message.similarity if message.evaluated else math.nan,
-            "gate/threshold": message.threshold if message.evaluated else math.nan,
+            "gate/threshold": message.threshold if compared else math.nan,
             "gate/glance": message.glance_score,
             "gate/glance_threshold": message.glance_threshold,
             "latency/total": message.total_ms,

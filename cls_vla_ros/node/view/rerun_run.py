@@ -1,6 +1,7 @@
 """What `rerun_view` does once Rerun is known to be there."""
 
 import argparse
+import math
 import sys
 from contextlib import closing
 from functools import partial
@@ -56,7 +57,12 @@ def view(args: argparse.Namespace) -> None:
     if reader is not None:
         has_robot |= any(c.topic.endswith(f"/{DESCRIPTION}") for c in reader.connections)
     recording.send_blueprint(
-        layout([c.name for c in settings.cameras], settings.action.names, has_robot)
+        layout(
+            [c.name for c in settings.cameras],
+            settings.action.names,
+            has_robot=has_robot,
+            at_end=reader is None or args.seconds is not None,
+        )
     )
     places = ChangedPlaces(settings.cameras, guard_threshold, _glance(settings, say))
     viewer = Viewer(settings, RerunLog(recording), places, say, args.tool)
@@ -66,7 +72,7 @@ def view(args: argparse.Namespace) -> None:
         _live(settings, viewer, recording)
     else:
         with closing(reader):
-            _of_bag(reader, settings, viewer, recording)
+            _of_bag(reader, settings, viewer, recording, args.seconds)
     recording.flush()
     if args.save:
         say(f"{args.save} is written: `rerun {args.save}` opens it")
@@ -123,7 +129,13 @@ def _live(settings: Settings, viewer: Viewer, recording: rr.RecordingStream) -> 
         rclpy.try_shutdown()
 
 
-def _of_bag(reader, settings: Settings, viewer: Viewer, recording: rr.RecordingStream) -> None:
+def _of_bag(
+    reader,
+    settings: Settings,
+    viewer: Viewer,
+    recording: rr.RecordingStream,
+    seconds: float | None,
+) -> None:
     cameras = {c.topic.lstrip("/"): c.name for c in settings.cameras}
     sources: dict[str, list[str]] = {}
     for source in settings.state.sources:
@@ -134,7 +146,10 @@ def _of_bag(reader, settings: Settings, viewer: Viewer, recording: rr.RecordingS
             "the recording has no scene_change of a policy node: `replay BAG --out FOLDER` leaves "
             "one that has, FOLDER/recording"
         )
+    end_ns = math.inf if seconds is None else reader.start_time + seconds * 1e9
     for connection, now_ns, raw in reader.messages():
+        if now_ns > end_ns:
+            return
         topic = connection.topic.lstrip("/")
         if connection.msgtype == SCENE_CHANGE:
             viewer.scene_change(reader.deserialize(raw, connection.msgtype))

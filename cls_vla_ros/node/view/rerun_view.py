@@ -33,7 +33,7 @@ def main() -> None:
 
     try:
         view(args)
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: Rerun's, of its viewer
         sys.exit(f"rerun_view: {error}")
 
 
@@ -55,6 +55,9 @@ def parse_args(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--connect", metavar="URL", help="of a viewer that runs, rerun+http://...")
     parser.add_argument("--urdf", type=Path, help="the robot (default: topic robot_description)")
     parser.add_argument("--tool", default="", help="link whose way is shown (default: the last)")
+    parser.add_argument(
+        "--seconds", type=float, help="of the recording, from its start; it opens at its end then"
+    )
     parsed = parser.parse_args(remove_ros_args(args)[1:])
     if parsed.save and parsed.connect:
         parser.error("--save writes a file, --connect goes to a viewer: one of them")
