@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+import threading
 from contextlib import closing
 from functools import partial
 
@@ -64,13 +65,20 @@ def view(args: argparse.Namespace) -> None:
             at_end=reader is None or args.seconds is not None,
         )
     )
-    places = ChangedPlaces(settings.cameras, guard_threshold, _glance(settings, say))
-    viewer = Viewer(settings, RerunLog(recording), places, say, args.tool)
+    viewer = Viewer(settings, RerunLog(recording), None, say, args.tool)
+
+    def add_places() -> None:
+        glance = _glance(settings, say)
+        viewer.places = ChangedPlaces(settings.cameras, guard_threshold, glance)
+
     if urdf is not None:
         viewer.description(urdf, recording)
     if reader is None:
+        # Beside it: a checkpoint takes seconds to open, and the robot does not wait.
+        threading.Thread(target=add_places, daemon=True).start()
         _live(settings, viewer, recording)
     else:
+        add_places()
         with closing(reader):
             _of_bag(reader, settings, viewer, recording, args.seconds)
     recording.flush()

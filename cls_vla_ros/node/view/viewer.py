@@ -20,13 +20,17 @@ KEPT = 64  # pictures and states, to find those of an inference
 
 
 class Viewer:
-    """Not thread-safe. What it cannot read it says once, and leaves out."""
+    """Not thread-safe. What it cannot read it says once, and leaves out.
+
+    Attributes:
+        places: may be set while it runs.
+    """
 
     def __init__(
         self,
         settings: Settings,
         log: RerunLog,
-        places: ChangedPlaces,
+        places: ChangedPlaces | None,
         say: Callable[[str], None],
         tool: str = "",
     ) -> None:
@@ -35,11 +39,11 @@ class Viewer:
         Args:
             settings: the node's.
             log: where it goes.
-            places: what compares pictures.
+            places: what compares pictures; None until it is there, see the attribute.
             say: gets what could not be shown.
             tool: see `RobotModel`.
         """
-        self._settings, self._log, self._places = settings, log, places
+        self._settings, self._log, self.places = settings, log, places
         self._say, self._tool, self._said = say, tool, set()
         self._units = units_of_state(settings.state)
         self._cameras = {camera.name: camera for camera in settings.cameras}
@@ -101,13 +105,14 @@ class Viewer:
         stamp_ns = to_ns(message.header.stamp)
         found = {name: _newest(kept, stamp_ns) for name, kept in self._pictures.items()}
         state = _newest(self._states, stamp_ns)
-        if state is None or any(picture is None for picture in found.values()):
+        places = self.places
+        if places is None or state is None or any(picture is None for picture in found.values()):
             return
         pictures = {self._cameras[name].feature: picture for name, picture in found.items()}
         values = self._units.to_policy(state).astype(np.float32)
         observation = Observation(pictures, values, "", stamp_ns / 1e9)
-        for name, places in self._places.look(observation, message).items():
-            self._log.places(name, stamp_ns, places, found[name])
+        for name, seen in places.look(observation, message).items():
+            self._log.places(name, stamp_ns, seen, found[name])
 
     def _once(self, text: str) -> None:
         if text not in self._said:
