@@ -65,7 +65,7 @@ VIEWS = {
     "rerun": [(PACKAGE, "rerun_view", ["--params-file", LaunchConfiguration("params_file")])],
     "foxglove": [("foxglove_bridge", "foxglove_bridge", [])],
     "plotjuggler": [("plotjuggler", "plotjuggler", ["--layout", LAYOUT])],
-    "rqt": [("rqt_plot", "rqt_plot", ["scene_change/similarity", "scene_change/threshold"])],
+    "rqt": [(PACKAGE, "rqt_view", [])],  # it says itself what of rqt is missing
 }
 TOPICS = ("joint_trajectory", "joint_command")
 OVERRIDES = {"policy_path": "policy.path", "device": "policy.device", "task": "task"}

@@ -220,7 +220,7 @@ def of_view(view: str) -> LaunchContext:
         ("", []),
         ("rerun", ["rerun_view", "chunk_values"]),
         ("foxglove", ["foxglove_bridge", "chunk_values"]),
-        ("rqt", ["rqt_gui", "chunk_values"]),
+        ("rqt", ["rqt_view", "chunk_values"]),
         ("plotjuggler", ["plotjuggler", "chunk_values"]),
     ],
 )

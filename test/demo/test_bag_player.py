@@ -98,7 +98,7 @@ def offered(node) -> set[str]:
 def test_what_others_say_now_is_not_played(node, tmp_path):
     left_out = ["/rosout", "/parameter_events", "/clock", "/diagnostics", "/scene_change",
                 "/left/action_chunk", "/arm_controller/joint_trajectory", "/joint_command",
-                "/action_chunk/values", "/cls_vla_policy/transition_event"]  # fmt: skip
+                "/plot/action_chunk", "/plot/similarity", "/cls_vla_policy/transition_event"]  # fmt: skip
     played = ["/joint_states", "/cameras/front", "/my_diagnostics", "/clock_offset"]
     contents = {topic: text(topic) for topic in (*left_out, *played)}
     BagPlayer(node, write(tmp_path / "bag", contents)).close()
