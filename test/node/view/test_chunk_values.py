@@ -135,3 +135,8 @@ def test_plotjugglers_layout_shows_what_there_is(topics):
     assert len(curves) >= 4
     for curve in curves:
         check_plotted(curve, topics)
+    streamer = root.find("previouslyLoaded_Streamer").get("name")
+    (plugin,) = [p for p in root.iter("plugin") if p.get("ID") == streamer]
+    # What is drawn is of the time of its picture, not of its arrival.
+    assert plugin.find("use_header_stamp").get("value") == "true"
+    assert set(plugin.find("selected_topics").get("value").split(";")) <= topics
