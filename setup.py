@@ -35,6 +35,7 @@ setup(
     extras_require={
         "peft": ["lerobot[peft]==0.6.1"],
         "training": ["lerobot[training]==0.6.1"],
+        "view": ["rerun-sdk==0.41.0"],
         "sim": ["metaworld==3.1.1", "mujoco==3.3.0", "scipy==1.18.1"],
     },
 )

@@ -4,9 +4,13 @@ Without arguments it runs the demo's policy with the demo's topics, so that a fi
 always works.
 """
 
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     Shutdown,
@@ -60,14 +64,14 @@ ARGUMENTS = (
         "true: take the time from /clock, as for recordings and simulators. Default: use_sim_time "
         "of params_file, else false",
     ),
-    ("view", "", "foxglove, rqt or plotjuggler: start it too. Default: none of them"),
+    ("view", "", "rerun, foxglove, plotjuggler or rqt: start it too. Default: none of them"),
 )
-# What each starts beside the node; the viewer's own package must be installed.
+# What each starts beside the node: package, executable, arguments.
 VIEWS = {
-    "": [],
+    "rerun": [(PACKAGE, "rerun_view", ["--params-file", LaunchConfiguration("params_file")])],
     "foxglove": [("foxglove_bridge", "foxglove_bridge", [])],
-    "rqt": [("rqt_plot", "rqt_plot", ["/scene_change/similarity", "/scene_change/threshold"])],
     "plotjuggler": [("plotjuggler", "plotjuggler", ["--layout", LAYOUT])],
+    "rqt": [(PACKAGE, "rqt_view", [])],  # it says itself what of rqt is missing
 }
 TOPICS = ("joint_trajectory", "joint_command")
 OVERRIDES = {"policy_path": "policy.path", "device": "policy.device", "task": "task"}
@@ -78,26 +82,54 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=d, description=text)
         for name, d, text in ARGUMENTS
     ]
-    starts = [OpaqueFunction(function=start_node), OpaqueFunction(function=start_view)]
+    starts = [OpaqueFunction(function=f) for f in (check_file, start_view, start_node)]
     return LaunchDescription([*arguments, *starts])
+
+
+def check_file(context) -> None:
+    """Raise where there is no such file: the node would run without, and miss everything."""
+    file = Path(LaunchConfiguration("params_file").perform(context))
+    if not file.is_file():
+        raise RuntimeError(
+            f"params_file:={file} does not exist (from {Path.cwd()}): `ros2 run cls_vla_ros "
+            "make_config` writes one"
+        )
 
 
 def start_view(context) -> list[Node]:
     """The viewer, and what turns chunks into values that it can plot."""
     view = LaunchConfiguration("view").perform(context)
+    if not view:
+        return []
     if view not in VIEWS:
-        expected = ", ".join(filter(None, VIEWS))
-        raise RuntimeError(f"view:={view} is none of {expected}")
-    commands = [*VIEWS[view], *([(PACKAGE, "chunk_values", [])] if view else [])]
+        raise RuntimeError(f"view:={view} is none of {', '.join(VIEWS)}")
+    for package, _, _ in VIEWS[view]:
+        try:
+            get_package_prefix(package)
+        except PackageNotFoundError:
+            raise RuntimeError(
+                f"view:={view} needs the package {package}, which is not installed here: "
+                f"`sudo apt install ros-$ROS_DISTRO-{package.replace('_', '-')}`, or leave view "
+                "out"
+            ) from None
     return [
         Node(
             package=package,
             executable=executable,
             arguments=arguments,
             namespace=LaunchConfiguration("namespace"),
+            output="screen",
+            on_exit=view_ended,
         )
-        for package, executable, arguments in commands
+        for package, executable, arguments in [*VIEWS[view], (PACKAGE, "chunk_values", [])]
     ]
+
+
+def view_ended(event, context) -> Action | None:
+    """The robot does not stop because nobody looks."""
+    if context.is_shutdown or event.returncode == 0:  # Ctrl-C, or somebody closed it
+        return None
+    return LogInfo(msg=f"{event.process_name} has ended, and the policy node still runs")
 
 
 def start_node(context) -> list:

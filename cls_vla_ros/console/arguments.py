@@ -26,5 +26,6 @@ def add_policy_and_recordings(parser: ArgumentParser) -> None:
     parser.add_argument("--task", help="the instruction (default: the recording's, as the node's)")
     parser.add_argument(
         "--action-topic",
-        help="of bags: without it nobody can tell whether they were trained on",
+        help="of bags (several with commas between): without it nobody can tell whether they were "
+        "trained on",
     )

@@ -43,7 +43,7 @@ def run_own_node(
     log, process = args.out / "node.log", None
     rclpy.init()
     try:
-        labels = _check(args)
+        labels = check(args)
         args.out.mkdir(parents=True, exist_ok=True)
         # As bag_to_dataset, calibrate and evaluate: the recording's own, if its labels say it.
         task = args.task or labels.get("instruction")
@@ -57,7 +57,7 @@ def run_own_node(
             raise RuntimeError(
                 f"the node ended with exit code {process.returncode} after SIGINT; expected 0"
             )
-        report = _leave(run, args, labels.get("events", []))
+        report = leave(run, args, labels.get("events", []))
         if report["problems"]:
             raise RuntimeError("; ".join(report["problems"]))
     except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
@@ -76,18 +76,35 @@ def _parameters(args: argparse.Namespace) -> Iterator[Parameters]:
         yield parameters
 
 
-def _check(args: argparse.Namespace) -> dict:
+def check(args: argparse.Namespace) -> dict:
     """Is it a recording of what the params file names? Before the policy loads.
+
+    Args:
+        args: bag, params_file, policy.
 
     Returns:
         Its labels.
+
+    Raises:
+        OSError: there is no such recording.
+        ValueError: it is of something else.
     """
     with _parameters(args) as parameters:
         BagEpisode(args.bag, parameters, Source())
     return labels_of(args.bag) or {}
 
 
-def _leave(run: Run, args: argparse.Namespace, events: list[dict]) -> dict:
+def leave(run: Run, args: argparse.Namespace, events: list[dict]) -> dict:
+    """Write report, picture and bag.
+
+    Args:
+        run: what the node said.
+        args: out, a folder that exists; bag, params_file, policy.
+        events: of the recording's labels.
+
+    Returns:
+        The report.
+    """
     events = sorted(events, key=lambda event: event["stamp_ns"])
     recorded = run.recorded(events)
     report = make_report(recorded, args.bag, run.device) | {"task": run.task}

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosbags.interfaces import Connection, QosDurability
 
+from cls_vla_ros.node.view.values import NUMBERS
 from cls_vla_ros.node.view.values import TOPIC as VALUES
 
 # Of ROS's own: a second /clock makes the time jump back at every message, and what is told of
@@ -22,6 +23,7 @@ def why_not_played(connection: Connection) -> str:
     if topic in OF_ROS:
         return f"{topic} is not played: it is the recording's, and ROS has its own now"
     is_output = topic.endswith(f"/{VALUES}") or topic.rpartition("/")[2] in OUTPUTS
+    is_output |= f"/{NUMBERS}/" in topic
     if is_output or connection.msgtype in OUTPUT_TYPES:
         return f"{topic} is not played: it is an output of a policy node, as was recorded"
     return ""

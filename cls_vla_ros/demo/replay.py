@@ -1,7 +1,8 @@
 """`replay BAG`: play a recording into a policy node, with /clock.
 
-Into one that runs, with use_sim_time (`ros2 launch cls_vla_ros replay.launch.py` does both.
-Where rosbag2 is installed, `ros2 bag play --clock 100 BAG` does the same.) Or, with --out, into
+Into one that runs, with use_sim_time (`ros2 launch cls_vla_ros replay.launch.py` does both; with
+--report it leaves what --out leaves. Where rosbag2 is installed, `ros2 bag play --clock 100 BAG`
+plays as well.) Or, with --out, into
 one that it starts by itself in a ROS domain of its own: the node infers on each set of pictures
 before the next, and report.json, similarity.png, node.log and the bag `recording` with what it
 said are left in that folder. --against compares the report with an earlier one, and exits 1 where
@@ -10,26 +11,15 @@ they differ by more than the tolerances: set policy.seed in the params file for 
 
 import argparse
 import sys
-import threading
-from contextlib import suppress
 from pathlib import Path
 
-import rclpy
-from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cls_vla_ros.console.arguments import add_params_file
 from cls_vla_ros.demo.against import Tolerance, differences, read_report
-from cls_vla_ros.demo.bag_player import BagPlayer
+from cls_vla_ros.demo.running_node import WAIT_S, play_into_running
 from cls_vla_ros.endurance.node_process import own_domain
-from cls_vla_ros.msg import SceneChange
-from cls_vla_ros.node.signals import ignore_further_signals
-
-SUBSCRIBER_TIMEOUT_S = 10.0
-INFERENCE_TIMEOUT_S = 5.0
 
 
 def parse_args(args: list[str]) -> argparse.Namespace:
@@ -48,6 +38,15 @@ def parse_args(args: list[str]) -> argparse.Namespace:
         "--lockstep",
         action="store_true",
         help="let the node infer on each set of pictures before the next: the same every time",
+    )
+    running.add_argument(
+        "--when-active",
+        action="store_true",
+        help=f"begin once the node is active, however long that takes (default: {WAIT_S:g} s at "
+        "most, until anybody subscribes)",
+    )
+    running.add_argument(
+        "--report", type=Path, metavar="FOLDER", help="leave report, picture and bag there"
     )
     own = parser.add_argument_group("into a node that it starts")
     own.add_argument("--out", type=Path, help="folder for report, picture, bag and log")
@@ -81,8 +80,13 @@ def parse_args(args: list[str]) -> argparse.Namespace:
         parser.error(f"--rate must be above 0, got {parsed.rate}")
     if parsed.against and not parsed.out:
         parser.error("--against needs --out: the report that is compared is left there")
-    if parsed.out and (parsed.loop or parsed.lockstep):
-        parser.error("--loop and --lockstep are for a node that runs; with --out it is lockstep")
+    if parsed.out and (parsed.loop or parsed.lockstep or parsed.when_active or parsed.report):
+        parser.error(
+            "--loop, --lockstep, --when-active and --report are for a node that runs; with --out "
+            "it is lockstep, and there is a report"
+        )
+    if parsed.loop and parsed.report:
+        parser.error("--report is of one time through, and --loop has no end")
     return parsed
 
 
@@ -92,7 +96,7 @@ def main() -> None:
     if args.out:
         _by_itself(args)
     else:
-        _into_running(args)
+        play_into_running(args)
 
 
 def _by_itself(args: argparse.Namespace) -> None:
@@ -116,77 +120,6 @@ def _by_itself(args: argparse.Namespace) -> None:
     if found := differences(before, report, tolerance):
         sys.exit("replay: it is not as it was:\n" + "\n".join(f"- {text}" for text in found))
     console.print(f"[green]as {args.against} has it[/green]")
-
-
-def _into_running(args: argparse.Namespace) -> None:
-    rclpy.init(args=sys.argv)
-    node = rclpy.create_node("replay")
-    inferences = _Inferences(node) if args.lockstep else None
-    try:
-        player = BagPlayer(node, args.bag)
-        if not player.wait_for_subscribers(SUBSCRIBER_TIMEOUT_S):
-            node.get_logger().warning(
-                "nobody subscribes to the recording's topics; playing all the same"
-            )
-        _play(player, args, inferences)
-    except (OSError, ValueError) as error:
-        sys.exit(f"replay: {error}")
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        ignore_further_signals()
-        if inferences is not None:
-            inferences.close()
-        node.destroy_node()
-        rclpy.try_shutdown()
-
-
-class _Inferences:
-    """Waits for the node's inferences, one by one."""
-
-    def __init__(self, node: Node) -> None:
-        self._node, self._arrived = node, threading.Event()
-        node.create_subscription(SceneChange, "scene_change", lambda _: self._arrived.set(), 10)
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
-
-    def wait(self) -> None:
-        """Until there is one more; a node that holds makes none, and is left behind."""
-        if not self._arrived.wait(INFERENCE_TIMEOUT_S):
-            self._node.get_logger().warning("no inference: see /diagnostics; playing on")
-        self._arrived.clear()
-
-    def close(self) -> None:
-        """Stop to listen: a thread in rclpy would crash the process at its end."""
-        rclpy.try_shutdown()
-        self._thread.join()
-
-    def _spin(self) -> None:
-        with suppress(ExternalShutdownException):
-            rclpy.spin(self._node)
-
-
-def _play(player: BagPlayer, args: argparse.Namespace, inferences: _Inferences | None) -> None:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.1f} s"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns) as progress:
-        bar = progress.add_task(f"playing {args.bag.name}", total=player.duration_s)
-        # rclpy's signal handler shuts the context down; playing then ends by itself.
-        stop = threading.Event()
-        rclpy.get_default_context().on_shutdown(stop.set)
-        while True:
-            player.play(
-                rate=args.rate,
-                stop=stop,
-                after_pictures=inferences.wait if inferences else None,
-                on_time=lambda ns: progress.update(bar, completed=(ns - player.start_ns) / 1e9),
-            )
-            if not args.loop or stop.is_set():
-                return
 
 
 if __name__ == "__main__":

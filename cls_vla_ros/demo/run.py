@@ -41,6 +41,16 @@ class Run:
     trained: bool = False
     task: str = ""
 
+    def take_from(self, diagnostics: dict[str, str]) -> None:
+        """What the node says of itself.
+
+        Args:
+            diagnostics: its own, by key; empty if it has said nothing yet.
+        """
+        self.device = diagnostics.get("device", "unknown")
+        self.task = diagnostics.get("task", "")
+        self.trained = diagnostics.get("CLS head") == "trained"
+
     def recorded(self, events: list[dict]) -> Recorded:
         """For the report.
 
@@ -128,9 +138,7 @@ def play(
             progress.update(bar, completed=player.duration_s)
             if resetter:
                 resetter.join()
-            run.device = client.diagnostics.get("device", "unknown")
-            run.task = client.diagnostics.get("task", "")
-            run.trained = client.diagnostics.get("CLS head") == "trained"
+            run.take_from(client.diagnostics)
             client.transition("deactivate", ANSWER_TIMEOUT_S)
             player.close()
     return run

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -17,6 +17,7 @@ from cls_vla_ros.node.connections import OUTPUT_QOS
 from cls_vla_ros.robot.settings import NODE_NAME
 
 PROBE_S = 1.0
+POLL_S = 0.1
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
@@ -86,6 +87,21 @@ class PolicyClient:
         request = ChangeState.Request(transition=Transition(id=TRANSITIONS[name]))
         if not self._call(self._change_state, request, timeout_s).success:
             raise RuntimeError(f"{name} failed: the reason is in the node's log")
+
+    def wait_until_active(self, stop: threading.Event) -> None:
+        """Wait, however long, until the policy node says that it is active.
+
+        Asked, not heard: a node that activates itself may have said it before anybody listened.
+
+        Args:
+            stop: ends the waiting when set.
+        """
+        while not stop.wait(POLL_S):
+            if not self._get_state.service_is_ready():
+                continue
+            answer = self._answer(self._get_state, GetState.Request(), PROBE_S)
+            if answer is not None and answer.current_state.id == State.PRIMARY_STATE_ACTIVE:
+                return
 
     def reset(self, timeout_s: float) -> str:
         """Call the reset service.

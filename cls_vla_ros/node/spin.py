@@ -39,10 +39,14 @@ def run(args: list[str] | None) -> int:
     # Before autostart: after a signal in the midst of that, none can be made any more.
     executor = SingleThreadedExecutor()
     forward_logging(node.get_logger())
-    can_spin = not node.get_parameter("autostart").value or _autostart(node)
-    code = 0 if can_spin or not rclpy.ok() else 1
-    if can_spin:
-        _spin(node, executor)
+    code = 0
+    try:
+        if not node.get_parameter("autostart").value or _autostart(node):
+            _spin(node, executor)
+        elif rclpy.ok():
+            code = 1
+    except KeyboardInterrupt:  # Python's own, which comes before ROS has heard of the signal
+        pass
     ignore_further_signals()
     node.destroy_node()
     rclpy.try_shutdown()
@@ -56,7 +60,7 @@ def _autostart(node: PolicyNode) -> bool:
             transition() == TransitionCallbackReturn.SUCCESS
             for transition in (node.trigger_configure, node.trigger_activate)
         )
-    except (KeyboardInterrupt, RuntimeError):  # of rclpy, where a signal ended ROS meanwhile
+    except RuntimeError:  # of rclpy, where a signal ended ROS meanwhile
         if rclpy.ok():
             raise
         return False
@@ -67,7 +71,7 @@ def _spin(node: PolicyNode, executor: SingleThreadedExecutor) -> None:
     while rclpy.ok():
         try:
             rclpy.spin(node, executor)
-        except (KeyboardInterrupt, ExternalShutdownException):
+        except ExternalShutdownException:
             return
         except Exception as error:
             if rclpy.ok():  # a publisher that the end of the process overtook is no fault

@@ -6,18 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from rosbags.highlevel import AnyReader
 
+from cls_vla_ros.recordings.bag_actions import JOINT_STATE, BagActions
 from cls_vla_ros.recordings.episodes import Frame, Pace, Source, events_of, labels_of
 from cls_vla_ros.recordings.open_bag import open_bag
-from cls_vla_ros.robot.joints import UnitMap
 from cls_vla_ros.robot.observation.observation_buffer import NotReadyError, ObservationBuffer
 from cls_vla_ros.robot.parameters.parameters import Parameters
 from cls_vla_ros.robot.stamps import NS, to_ns
 
 IMAGE_TYPES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
-JOINT_STATE = "sensor_msgs/msg/JointState"
 STATE_TYPES = {
     "joint_state": JOINT_STATE,
     "float64_multi_array": "std_msgs/msg/Float64MultiArray",
@@ -28,8 +26,6 @@ STATE_TYPES = {
     "wrench": "geometry_msgs/msg/Wrench",
     "wrench_stamped": "geometry_msgs/msg/WrenchStamped",
 }
-TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
-ACTION_TYPES = ("std_msgs/msg/Float64MultiArray", JOINT_STATE, TRAJECTORY)
 NUMBER = re.compile(r"(?<!\w)\d[\d.]*")
 
 
@@ -60,10 +56,10 @@ class BagEpisode:
             types = {c.topic.lstrip("/"): c.msgtype for c in reader.connections}
         wanted = {c.topic: (IMAGE_TYPES[c.transport],) for c in self._settings.cameras}
         wanted |= {s.topic: (STATE_TYPES[s.type],) for s in self._settings.state.sources}
-        self._action_topic = None
+        self._actions = None
         if source.action_topic:
-            self._action_topic = source.action_topic.lstrip("/")
-            wanted[self._action_topic] = ACTION_TYPES
+            self._actions = BagActions(source.action_topic, self._settings)
+            wanted |= self._actions.wanted
         self._check_topics(types, {name.lstrip("/"): kinds for name, kinds in wanted.items()})
 
     @contextmanager
@@ -92,7 +88,8 @@ class BagEpisode:
         self.skipped.clear()
         settings = self._settings
         with self._open() as reader:
-            actions = self._read_actions(reader)
+            if self._actions:
+                self._actions.read(reader, self._skip)
             buffer = ObservationBuffer(settings.cameras, settings.state, self._limits)
             cameras = {c.topic.lstrip("/"): c for c in settings.cameras}
             leader = settings.cameras[0].name
@@ -104,7 +101,7 @@ class BagEpisode:
             pace, at_ns, leader_ns = Pace(rate_hz), None, 0
             for connection, now_ns, raw in reader.messages(connections=connections):
                 if at_ns is not None and now_ns > at_ns:
-                    yield from self._take(buffer, at_ns, leader_ns, actions)
+                    yield from self._take(buffer, at_ns, leader_ns)
                     at_ns = None
                 message = reader.deserialize(raw, connection.msgtype)
                 header = getattr(message, "header", None)
@@ -123,9 +120,9 @@ class BagEpisode:
                 if at_ns is None and buffer.wait_for_new_frames(0):
                     at_ns = max(now_ns, round(pace.next_s(now_ns / NS) * NS))
             if at_ns is not None:
-                yield from self._take(buffer, at_ns, leader_ns, actions)
+                yield from self._take(buffer, at_ns, leader_ns)
 
-    def _take(self, buffer: ObservationBuffer, at_ns: int, leader_ns: int, actions) -> Iterator:
+    def _take(self, buffer: ObservationBuffer, at_ns: int, leader_ns: int) -> Iterator:
         try:
             snapshot = buffer.snapshot(self.task, at_ns)
         except NotReadyError as reason:
@@ -133,63 +130,9 @@ class BagEpisode:
             return
         for topic, problem in snapshot.problems:
             self._skip(f"message refused: {topic}: {problem}")
-        action = None
-        if actions is not None:
-            # What was done upon this observation: the first command at or after its first picture.
-            stamps, values = actions
-            k = int(np.searchsorted(stamps, leader_ns))
-            if k < len(stamps) and stamps[k] - leader_ns <= self._limits.max_skew_s * NS:
-                action = values[k]
+        max_skew_ns = self._limits.max_skew_s * NS
+        action = self._actions.at(leader_ns, max_skew_ns) if self._actions else None
         yield Frame(snapshot.observation, action)
 
     def _skip(self, reason: str) -> None:
         self.skipped[NUMBER.sub("…", reason)] += 1  # the same reason with other numbers is one
-
-    def _read_actions(self, reader: AnyReader) -> tuple[np.ndarray, np.ndarray] | None:
-        """Stamps (ns) and values (A, float32, policy units) of the action topic, in order."""
-        if self._action_topic is None:
-            return None
-        action = self._settings.action
-        units = UnitMap.of_settings(action)
-        stamps, rows = [], []
-        connections = [c for c in reader.connections if c.topic.lstrip("/") == self._action_topic]
-        for connection, now_ns, raw in reader.messages(connections=connections):
-            message = reader.deserialize(raw, connection.msgtype)
-            try:
-                rows.append(_action_of(message, connection.msgtype, action.names))
-            except ValueError as error:
-                self._skip(f"message refused: {self._action_topic}: {error}")
-                continue
-            header = getattr(message, "header", None)
-            stamps.append((to_ns(header.stamp) if header else 0) or now_ns)
-        order = np.argsort(stamps, kind="stable")
-        values = np.array(rows, float).reshape(-1, len(action.names))[order]
-        return np.array(stamps, np.int64)[order], units.to_policy(values).astype(np.float32)
-
-
-def _action_of(message, msgtype: str, names: list[str]) -> np.ndarray:
-    """The values of an action message in the order of the names, (A,) in ROS units.
-
-    Raises:
-        ValueError: it has another number of values, lacks a joint, or is not finite.
-    """
-    if msgtype in (JOINT_STATE, TRAJECTORY):
-        joints = message.name if msgtype == JOINT_STATE else message.joint_names
-        if msgtype == TRAJECTORY and not len(message.points):
-            raise ValueError("the trajectory has no points")
-        positions = message.position if msgtype == JOINT_STATE else message.points[0].positions
-        if missing := [name for name in names if name not in joints]:
-            raise ValueError(
-                f"it lacks the joints {missing} of action.names; it has {list(joints)}"
-            )
-        if len(positions) != len(joints):
-            raise ValueError(f"it names {len(joints)} joints and has {len(positions)} positions")
-        by_name = dict(zip(joints, positions, strict=True))
-        values = np.array([by_name[name] for name in names], float)
-    else:
-        values = np.array(message.data, float)
-        if values.shape != (len(names),):
-            raise ValueError(f"it has {len(values)} values, action.names {len(names)}: {names}")
-    if not np.isfinite(values).all():
-        raise ValueError("it holds NaN or infinity")
-    return values

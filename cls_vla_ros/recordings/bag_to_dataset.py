@@ -23,6 +23,7 @@ from rich.console import Console
 
 from cls_vla_ros.console.arguments import add_params_file
 from cls_vla_ros.console.progress import progress
+from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.recordings.bag_episodes import BagEpisode
 from cls_vla_ros.recordings.dataset_episodes import dataset_class
 from cls_vla_ros.recordings.episodes import ABOUT, Episode, Frame, Reading, Source, frame_period_s
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 NO_ACTION = "no action within observation.max_skew_s after the picture"
+SHORT_STEPS = CLSSmolVLAConfig().chunk_size  # what is trained on most: 50
 RATE_DIFFERS = 0.02  # of the dataset's fps, which are whole numbers
 
 
@@ -97,7 +99,8 @@ def parse_args() -> argparse.Namespace:
         "--action-topic",
         required=True,
         help="what was commanded: Float64MultiArray in the order of action.names, or JointState "
-        "or JointTrajectory by their names; in ROS units",
+        "or JointTrajectory by their names; in ROS units. Several with commas between: the params "
+        "file's outputs as these write them, others by name",
     )
     add_params_file(parser)
     parser.add_argument(
@@ -275,6 +278,12 @@ def summarise(done: list[Converted], args: argparse.Namespace, console: Console)
             line += f"; [yellow]{converted.gaps} gaps, which the dataset does not show[/yellow]"
         if abs(converted.rate_hz / fps - 1) > RATE_DIFFERS:
             line += f"; [yellow]the dataset says {fps}/s: its times are wrong by that[/yellow]"
+        if len(about["stamps_s"]) < SHORT_STEPS:
+            line += (
+                f"; [yellow]shorter than a chunk of {SHORT_STEPS} steps: beyond its end training "
+                "has no actions. Record longer, or train with a shorter --policy.chunk_size"
+                "[/yellow]"
+            )
         console.print(line, highlight=False)
         if converted.skipped:
             console.print(f"    {_why(converted.skipped)}", highlight=False)

@@ -78,7 +78,8 @@ class Source:
 
     Attributes:
         task: the instruction, whatever recording and params file say; None for theirs.
-        action_topic: of bags; None where actions are not needed.
+        action_topic: of bags, or several with commas between them; None where actions are not
+            needed.
     """
 
     task: str | None = None

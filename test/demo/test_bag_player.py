@@ -98,7 +98,8 @@ def offered(node) -> set[str]:
 def test_what_others_say_now_is_not_played(node, tmp_path):
     left_out = ["/rosout", "/parameter_events", "/clock", "/diagnostics", "/scene_change",
                 "/left/action_chunk", "/arm_controller/joint_trajectory", "/joint_command",
-                "/action_chunk/values", "/cls_vla_policy/transition_event"]  # fmt: skip
+                "/plot/action_chunk", "/plot/similarity",
+                "/cls_vla_policy/transition_event"]  # fmt: skip
     played = ["/joint_states", "/cameras/front", "/my_diagnostics", "/clock_offset"]
     contents = {topic: text(topic) for topic in (*left_out, *played)}
     BagPlayer(node, write(tmp_path / "bag", contents)).close()
@@ -109,8 +110,9 @@ def test_an_output_of_this_packages_types_is_known_by_its_type(node, tmp_path):
     definition = share("msg", "SceneChange.msg").read_text()
     STORE.register(get_types_from_msg(definition, "cls_vla_ros/msg/SceneChange"))
     kind = STORE.types["cls_vla_ros/msg/SceneChange"]
+    header = STORE.types["std_msgs/msg/Header"](TIME, "")
     values = {f: 0 for f in kind.__dataclass_fields__ if f != "__msgtype__"}
-    values |= {"header": STORE.types["std_msgs/msg/Header"](TIME, ""), "reason_text": "reused"}
+    values |= {"header": header, "reason_text": ""}
     bag = write(tmp_path / "bag", {"/renamed": kind(**values), "/other": text("")})
     BagPlayer(node, bag).close()
     wait_until(lambda: offered(node) == {"/clock", "/other"}, f"{offered(node)}")

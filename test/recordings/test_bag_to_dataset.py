@@ -82,6 +82,16 @@ def test_pictures_may_have_the_policys_size(make_bag, convert, episodes_of):
     assert torch.equal(resize_with_pad(again, 32, 32, pad_value=0)[:, :, 8:], again)
 
 
+@pytest.mark.parametrize(("frames", "is_short"), [(12, True), (52, False)])
+def test_an_episode_that_is_shorter_than_a_chunk_is_told(
+    make_bag, convert, capsys, frames, is_short
+):
+    convert(make_bag(frames=frames))
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("shorter than a chunk of 50 steps" in said) == is_short
+    assert ("train with a shorter --policy.chunk_size" in said) == is_short
+
+
 def test_what_is_left_out_is_counted_with_its_reason(make_bag, convert, capsys):
     root = convert(make_bag(joints_from=2, actions_until=6))
     said = " ".join(capsys.readouterr().out.split())

@@ -53,11 +53,16 @@ def difference(now: Thumbnail, then: Thumbnail) -> float:
     The largest of 8 x 8 patches counts, not the mean over the picture: a small object that moved
     changes one patch a lot.
     """
+    return float(differences(now, then).max())
+
+
+def differences(now: Thumbnail, then: Thumbnail) -> np.ndarray:
+    """(8, 8) float32: how different the patches of two pictures are, see `difference`."""
     gray = now.gray
     if gray.shape != then.gray.shape:  # the camera has another resolution now
         gray = cv2.resize(gray, then.gray.shape[::-1], interpolation=cv2.INTER_AREA)
     changed = cv2.absdiff(gray, then.gray)
-    return float(cv2.resize(changed, (PATCHES, PATCHES), interpolation=cv2.INTER_AREA).max())
+    return cv2.resize(changed, (PATCHES, PATCHES), interpolation=cv2.INTER_AREA)
 
 
 def look(

@@ -59,7 +59,6 @@ class GlanceLook:
         pictures = {name: shrink(image) for name, image in images.items() if name in self._number}
         return Look(pictures, state.float())
 
-    @torch.inference_mode()
     def score(self, then: Look, now: Look) -> float:
         """How likely the scene changed between two looks, in [0, 1]; NaN without a common picture.
 
@@ -69,12 +68,26 @@ class GlanceLook:
             then: of the cached prefix's observation.
             now: of the present one.
         """
+        places = self.places(then, now)
+        return max((float(of_camera.max()) for of_camera in places.values()), default=math.nan)
+
+    @torch.inference_mode()
+    def places(self, then: Look, now: Look) -> dict[str, np.ndarray]:
+        """How likely each place shows something that changed between two looks.
+
+        Args:
+            then: of the cached prefix's observation.
+            now: of the present one.
+
+        Returns:
+            (12, 16) float32 in [0, 1], by feature name, of the pictures that both have.
+        """
         names = [name for name in now.pictures if name in then.pictures]
         if not names:
-            return math.nan
+            return {}
         before, after = (
             torch.stack([look.pictures[name] for name in names])[None] for look in (then, now)
         )
         numbers = [self._number[name] for name in names]
         logits = self._glance(before, after, then.state[None], now.state[None], numbers)
-        return float(logits.max().sigmoid())
+        return dict(zip(names, logits[0].sigmoid().numpy(), strict=True))

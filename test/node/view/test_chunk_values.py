@@ -1,21 +1,24 @@
 """One value per joint and step, over DDS; the layouts plot what there is."""
 
 import json
+import math
 import re
 import threading
 import time
 import xml.etree.ElementTree as ET
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64
 
 from cls_vla_ros.console.share import share
 from cls_vla_ros.msg import ActionChunk, SceneChange
 from cls_vla_ros.node.view.chunk_values import ChunkValues
-from cls_vla_ros.node.view.values import to_values
+from cls_vla_ros.node.view.values import NAMES, NUMBERS, to_numbers, to_values
 from cls_vla_ros.recordings.open_bag import open_bag
 
 CHUNK = ActionChunk(
@@ -31,21 +34,54 @@ def test_each_value_has_the_name_of_its_joint_and_step():
     assert len(of_name) == 6
 
 
-def test_what_comes_as_a_chunk_goes_out_as_values():
+def test_a_scene_changes_numbers_are_those_that_say_something():
+    said = to_numbers(SceneChange(evaluated=True, has_history=True, similarity=0.8, threshold=0.5,
+                                  glance_score=math.nan, total_ms=12.0))  # fmt: skip
+    assert said["similarity"] == 0.8
+    assert said["scene_changed"] == 0.0
+    assert said["total_ms"] == 12.0
+    assert "glance_score" not in said
+    assert set(said) <= set(NAMES)
+    reused = to_numbers(SceneChange(evaluated=False, has_history=True, similarity=0.8))
+    assert not {"similarity", "threshold"} & set(reused)
+
+
+def test_rqts_layout_plots_what_there_is():
+    """As rqt's PerspectiveManager reads it: JSON, and in it Python's repr of each value."""
+    root = json.loads(share("config", "views", "rqt.perspective").read_text())
+    manager = root["groups"]["pluginmanager"]
+    running = literal_eval(manager["keys"]["running-plugins"]["repr"])
+    plugins = {
+        f"plugin__{name.replace('/', '__')}__{number}"
+        for name, numbers in running.items()
+        for number in numbers
+    }
+    assert plugins == set(manager["groups"])
+    for plugin in manager["groups"].values():
+        keys = plugin["groups"]["plugin"]["keys"]
+        assert all(value["type"] == "repr" for value in keys.values())
+        for topic in literal_eval(keys["topics"]["repr"]):
+            assert topic in {f"/{NUMBERS}/{name}/data" for name in NAMES}
+
+
+def test_what_comes_goes_out_as_values():
     context = rclpy.Context()
     rclpy.init(context=context)
     nodes = [ChunkValues(context=context), rclpy.create_node("peer", context=context)]
-    heard = []
-    nodes[1].create_subscription(JointState, "action_chunk/values", heard.append, 10)
+    heard, numbers = [], []
+    nodes[1].create_subscription(JointState, "plot/action_chunk", heard.append, 10)
+    nodes[1].create_subscription(Float64, "plot/similarity", numbers.append, 10)
     publisher = nodes[1].create_publisher(ActionChunk, "action_chunk", 10)
+    changes = nodes[1].create_publisher(SceneChange, "scene_change", 10)
     executor = SingleThreadedExecutor(context=context)
     for node in nodes:
         executor.add_node(node)
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
     deadline = time.monotonic() + 10
-    while not heard and time.monotonic() < deadline:
+    while not (heard and numbers) and time.monotonic() < deadline:
         publisher.publish(CHUNK)
+        changes.publish(SceneChange(evaluated=True, has_history=True, similarity=0.25))
         time.sleep(0.05)
     executor.shutdown()
     thread.join(10)
@@ -53,6 +89,7 @@ def test_what_comes_as_a_chunk_goes_out_as_values():
         node.destroy_node()
     rclpy.shutdown(context=context)
     assert heard[0] == to_values(CHUNK)
+    assert numbers[0].data == 0.25
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +98,7 @@ def topics() -> set[str]:
     reader = open_bag(share("bags", "demo"))
     found = {connection.topic for connection in reader.connections}
     reader.close()
-    return found | {"/scene_change", "/action_chunk", "/action_chunk/values"}
+    return found | {"/scene_change", "/action_chunk", "/plot/action_chunk"}
 
 
 def check_plotted(path: str, topics: set[str]) -> None:
@@ -70,7 +107,7 @@ def check_plotted(path: str, topics: set[str]) -> None:
     assert topic, path
     field = re.split(r"[./\[]", path.removeprefix(topic).lstrip("./"))[0]
     kinds = {"/scene_change": SceneChange, "/joint_states": JointState,
-             "/action_chunk/values": JointState}  # fmt: skip
+             "/plot/action_chunk": JointState}  # fmt: skip
     if field and topic in kinds:
         fields = kinds[topic].get_fields_and_field_types()
         # PlotJuggler has a joint's name between a JointState and its position.
@@ -98,3 +135,8 @@ def test_plotjugglers_layout_shows_what_there_is(topics):
     assert len(curves) >= 4
     for curve in curves:
         check_plotted(curve, topics)
+    streamer = root.find("previouslyLoaded_Streamer").get("name")
+    (plugin,) = [p for p in root.iter("plugin") if p.get("ID") == streamer]
+    # What is drawn is of the time of its picture, not of its arrival.
+    assert plugin.find("use_header_stamp").get("value") == "true"
+    assert set(plugin.find("selected_topics").get("value").split(";")) <= topics
