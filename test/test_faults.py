@@ -7,6 +7,7 @@ import time
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from faults.cases import EITHER, FAULTS, GO_ON, NONE, Fault
+from faults.more_cases import MORE_FAULTS, NO_COMMAND
 from faults.process import NeverReads, ProcessRig
 from faults.rig import Rig
 from node.conftest import wait_until
@@ -15,7 +16,12 @@ CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60
 RECOVERS_WITHIN_S = 10.0  # likewise: how long it took is what the table says
 SAID_WITHIN_S = 15.0  # on a busy machine
 REACTS_S, WATCHED_S = 0.05, 0.25  # from what is said to the last output; how long none may come
-CASES = [(fault, mode) for mode in ("chunk", "stream") for fault in FAULTS if mode in fault.modes]
+CASES = [
+    (fault, mode)
+    for mode in ("chunk", "stream")
+    for fault in [*FAULTS, *MORE_FAULTS]
+    if mode in fault.modes
+]
 CASES.sort(key=lambda case: (case[0].sim_time, case[1]))  # one rig after the other
 
 
@@ -94,6 +100,13 @@ def test_a_fault_moves_nothing_wrongly_is_told_and_is_over_when_it_ends(
             late = recorder.count_since(said_s + REACTS_S)
             assert not late, f"{late} outputs although the node had said that it holds"
             assert rig.diagnosis()[0] != DiagnosticStatus.OK
+        elif fault.actions == NO_COMMAND:
+            time.sleep(REACTS_S + WATCHED_S)
+            late = recorder.count_since(said_s + REACTS_S)
+            chunks = recorder.chunks_since(said_s + REACTS_S)
+            assert chunks
+            assert late == len(chunks), f"{late - len(chunks)} commands although it has no say"
+            assert not any(chunk.armed for chunk in chunks)
         elif fault.actions == GO_ON:
             seconds_until(
                 lambda: rig.has_acted_since(began_s, began_ns), 2.0, lambda: "actions in it"

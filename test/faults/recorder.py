@@ -58,6 +58,7 @@ class Recorder:
     problems: list[str] = field(default_factory=list)
     published_at_s: list[float] = field(default_factory=list)
     chunks: list[ActionChunk] = field(default_factory=list)
+    chunks_at_s: list[float] = field(default_factory=list)
     commands: int = 0
     jumped_at_s: float = -math.inf  # when the rig's clock jumped: around that, ages mean nothing
     _floor: tuple[int, float] = (0, math.inf)  # no older episode is published after this time
@@ -75,6 +76,7 @@ class Recorder:
     def forget(self) -> None:
         """Another process numbers anew."""
         self.chunks.clear()
+        self.chunks_at_s.clear()
         self._floor, self._last_command = (0, math.inf), None
 
     def episode_began(self, episode: int) -> None:
@@ -86,6 +88,10 @@ class Recorder:
     def count_since(self, at_s: float) -> int:
         """How many outputs were published after this time."""
         return sum(published > at_s for published in self.published_at_s)
+
+    def chunks_since(self, at_s: float) -> list[ActionChunk]:
+        """The chunks that were published after this time."""
+        return self.chunks[len(self.chunks) - sum(at > at_s for at in self.chunks_at_s) :]
 
     def fresh_chunks(self, at_s: float, stamped_after_ns: int) -> int:
         """How many chunks show what was seen after a time."""
@@ -113,6 +119,7 @@ class Recorder:
             values = np.array(message.data).reshape(message.chunk_size, message.action_dim)
             self._in_bounds("chunk", values, list(message.names))
             self.chunks.append(message)
+            self.chunks_at_s.append(at_s)
             self.published_at_s.append(at_s)
 
     def _trajectory(self, message: JointTrajectory, info: dict) -> None:

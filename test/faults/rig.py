@@ -23,6 +23,8 @@ FAULT_PARAMETERS = PARAMETERS | {
     "observation.max_skew_s": 0.2,
     "observation.frozen_s": 0.4,
     "inference.timeout_s": 0.6,
+    "takeover.topic": "joy",
+    "takeover.fresh_s": 0.2,
     "limits.first_step": 0.2,
     "limits.lower": [position - 2.0 for position in HOME.values()],
     "limits.upper": [position + 2.0 for position in HOME.values()],
