@@ -1,5 +1,6 @@
 """Asks the controllers of ros2_control which joints they have, when the node is configured."""
 
+import time
 from collections.abc import Callable
 
 import rclpy
@@ -14,6 +15,7 @@ from cls_vla_ros.robot.action.outputs import ARRAY, TRAJECTORY
 from cls_vla_ros.robot.settings import OutputSettings, Settings
 
 TIMEOUT_S = 2.0
+DISCOVERY_S = 1.5  # a node that starts by itself is configured before it has seen the others
 
 
 def check_controllers(node: Node, settings: Settings, say: Callable[[str], None]) -> None:
@@ -27,11 +29,16 @@ def check_controllers(node: Node, settings: Settings, say: Callable[[str], None]
     Raises:
         ValueError: a controller has other joints, or an order that its messages do not tell.
     """
-    services = {name for name, _ in node.get_service_names_and_types()}
+    controllers = {
+        output.name: controller
+        for output in settings.action.outputs
+        if output.type in JOINTS and (controller := _controller_of(node, output))
+    }
+    services = _wait_for(node, {f"{c}/get_parameters" for name, c in controllers.items() if name})
     problems = []
     for output in settings.action.outputs:
-        controller = _controller_of(node, output)
-        if output.type not in JOINTS or not controller:
+        controller = controllers.get(output.name)
+        if controller is None:
             continue
         service = f"{controller}/get_parameters"
         if service not in services:
@@ -55,6 +62,16 @@ def check_controllers(node: Node, settings: Settings, say: Callable[[str], None]
         problems += [problem] if problem else []
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def _wait_for(node: Node, wanted: set[str]) -> set[str]:
+    """The services that there are, once those wanted are seen, or discovery has had its time."""
+    deadline = time.monotonic() + DISCOVERY_S
+    while True:
+        found = {name for name, _ in node.get_service_names_and_types()}
+        if wanted <= found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
 
 
 def _controller_of(node: Node, output: OutputSettings) -> str:

@@ -4,8 +4,10 @@ import argparse
 import math
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import rclpy
 import rerun as rr
@@ -50,37 +52,39 @@ def view(args: argparse.Namespace) -> None:
         settings = parameters.read()
         guard_threshold = parameters.get("cache.guard_threshold")
     say = partial(print, "rerun_view:", flush=True)
-    urdf = args.urdf.read_text() if args.urdf else None
+    if args.urdf and not args.urdf.is_file():
+        raise FileNotFoundError(f"there is no URDF {args.urdf}")
     reader = open_bag(args.bag) if args.bag else None
     recording = rr.RecordingStream(APPLICATION)
     _open(recording, args)
-    has_robot = urdf is not None or (reader is None and settings.limits.from_robot_description)
-    if reader is not None:
-        has_robot |= any(c.topic.endswith(f"/{DESCRIPTION}") for c in reader.connections)
-    recording.send_blueprint(
-        layout(
-            [c.name for c in settings.cameras],
-            settings.action.names,
-            has_robot=has_robot,
-            at_end=reader is None or args.seconds is not None,
-        )
-    )
+
+    def show(*, has_robot: bool) -> None:
+        names = [camera.name for camera in settings.cameras]
+        at_end = reader is None or args.seconds is not None
+        blueprint = layout(names, settings.action.names, has_robot=has_robot, at_end=at_end)
+        recording.send_blueprint(blueprint)
+
+    def add_robot(urdf: str | Path) -> None:
+        viewer.description(urdf, recording)
+        show(has_robot=True)
+
+    show(has_robot=False)
     viewer = Viewer(settings, RerunLog(recording), None, say, args.tool)
 
     def add_places() -> None:
         glance = _glance(settings, say)
         viewer.places = ChangedPlaces(settings.cameras, guard_threshold, glance)
 
-    if urdf is not None:
-        viewer.description(urdf, recording)
+    if args.urdf:
+        add_robot(args.urdf)
     if reader is None:
         # Beside it: a checkpoint takes seconds to open, and the robot does not wait.
         threading.Thread(target=add_places, daemon=True).start()
-        _live(settings, viewer, recording)
+        _live(settings, viewer, add_robot)
     else:
         add_places()
         with closing(reader):
-            _of_bag(reader, settings, viewer, recording, args.seconds)
+            _of_bag(reader, settings, viewer, add_robot, args.seconds)
     recording.flush()
     if args.save:
         say(f"{args.save} is written: `rerun {args.save}` opens it")
@@ -103,7 +107,7 @@ def _glance(settings: Settings, say) -> GlanceMaps | None:
         return None
 
 
-def _live(settings: Settings, viewer: Viewer, recording: rr.RecordingStream) -> None:
+def _live(settings: Settings, viewer: Viewer, add_robot: Callable[[str], None]) -> None:
     rclpy.init(args=sys.argv)
     node = Node("rerun_view")
 
@@ -124,9 +128,7 @@ def _live(settings: Settings, viewer: Viewer, recording: rr.RecordingStream) -> 
         node.create_subscription(type_of(source.type), source.topic, state, STATE_QOS)
     node.create_subscription(ActionChunk, "action_chunk", viewer.chunk, OUTPUT_QOS)
     node.create_subscription(SceneChange, "scene_change", viewer.scene_change, OUTPUT_QOS)
-    node.create_subscription(
-        String, DESCRIPTION, lambda m: viewer.description(m.data, recording), LATCHED_QOS
-    )
+    node.create_subscription(String, DESCRIPTION, lambda m: add_robot(m.data), LATCHED_QOS)
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -141,7 +143,7 @@ def _of_bag(
     reader,
     settings: Settings,
     viewer: Viewer,
-    recording: rr.RecordingStream,
+    add_robot: Callable[[str], None],
     seconds: float | None,
 ) -> None:
     cameras = {c.topic.lstrip("/"): c.name for c in settings.cameras}
@@ -169,4 +171,4 @@ def _of_bag(
             for name in sources[topic]:
                 viewer.state(name, reader.deserialize(raw, connection.msgtype), now_ns)
         elif topic.rpartition("/")[2] == DESCRIPTION:
-            viewer.description(reader.deserialize(raw, connection.msgtype).data, recording)
+            add_robot(reader.deserialize(raw, connection.msgtype).data)

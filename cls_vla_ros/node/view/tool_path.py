@@ -10,11 +10,12 @@ import numpy as np
 class RobotModel:
     """A robot_description, and the chain of joints from its root to a tool."""
 
-    def __init__(self, urdf: str, recording, moved: list[str], tool: str = "") -> None:
+    def __init__(self, urdf: str | Path, recording, moved: list[str], tool: str = "") -> None:
         """Read it, and log its links and meshes.
 
         Args:
-            urdf: its text. Meshes are found where AMENT_PREFIX_PATH has their packages.
+            urdf: its text, or its file, beside which its meshes may be. Those of packages are
+                found by AMENT_PREFIX_PATH.
             recording: Rerun's stream.
             moved: the joints that the policy moves.
             tool: a link; empty for the one behind most of `moved`.
@@ -25,8 +26,9 @@ class RobotModel:
         from rerun.urdf import UrdfTree
 
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "robot.urdf")
-            file.write_text(urdf)
+            file = urdf if isinstance(urdf, Path) else Path(folder, "robot.urdf")
+            if file is not urdf:
+                file.write_text(urdf)
             try:
                 tree = UrdfTree.from_file_path(file, entity_path_prefix="robot")
             except Exception as error:  # of Rust's reader, whatever it is

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -53,8 +54,8 @@ class Viewer:
         self._robot: RobotModel | None = None
         self._joints: dict[str, float] = {}  # as JointStates have them
 
-    def description(self, urdf: str, recording) -> None:
-        """A robot_description came."""
+    def description(self, urdf: str | Path, recording) -> None:
+        """A robot_description came, as text or as a file."""
         moved = [n for o in self._settings.action.outputs for n in o.rename or o.names]
         try:
             self._robot = RobotModel(urdf, recording, moved, self._tool)

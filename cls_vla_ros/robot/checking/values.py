@@ -30,6 +30,7 @@ class Value:
         upper: likewise.
         ros: measured, ROS units; NaN if it is not known.
         policy: the same in policy units.
+        is_exact: whether lower and upper are minimum and maximum, see `Seen`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Value:
     upper: float
     ros: float = math.nan
     policy: float = math.nan
+    is_exact: bool = True
 
     @property
     def width(self) -> float:
@@ -75,7 +77,7 @@ def values_of(
     lower, upper = (seen.lower, seen.upper) if has_seen else (nan, nan)
     columns = (names, units, unit_map.scale, unit_map.offset, lower, upper, ros, policy)
     return [
-        Value(name, unit, *map(float, numbers))
+        Value(name, unit, *map(float, numbers), is_exact=not has_seen or seen.is_exact)
         for name, unit, *numbers in zip(*columns, strict=True)
     ]
 
@@ -109,7 +111,9 @@ def unit_problems(parameter: str, values: list[Value], joints: set[str]) -> list
             )
         if v.unit in RANGES:
             low, high = RANGES[v.unit]
-            if v.lower < low - OVER[v.unit] or v.upper > high + OVER[v.unit]:
+            # Three standard deviations go beyond what was; one does not.
+            spare = 0.0 if v.is_exact else v.width / 3
+            if v.lower + spare < low - OVER[v.unit] or v.upper - spare > high + OVER[v.unit]:
                 found.append(
                     f"{went}, and the unit {v.unit} goes from {low:g} to {high:g}: another one in "
                     f"{parameter}?"

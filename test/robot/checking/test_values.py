@@ -78,3 +78,12 @@ def test_other_units_for_the_same_numbers_are_named():
     (text,) = swapped_units(state, action)
     assert "'pan' has the unit deg in the state and rad in the action" in text
     assert not swapped_units(state, values(["rad", "rad"], [-1.6, -1], [1.6, 1]))
+
+
+@pytest.mark.parametrize(("middle", "is_wrong"), [(20.0, False), (180.0, True)])
+def test_three_standard_deviations_are_no_range(middle, is_wrong):
+    """A gripper that stood at 20 +- 15 % was never at -25 %."""
+    seen = Seen(np.array([middle - 45]), np.array([middle + 45]), is_exact=False)
+    unit_map = UnitMap.of(["gripper"], ["percent"], [0.0], [1.0])
+    of = values_of(["gripper"], ["percent"], unit_map, seen, np.array([0.3]))
+    assert bool(unit_problems("state.units", of, {"gripper"})) == is_wrong
