@@ -18,6 +18,7 @@ COMMANDS = dict(
 )
 # What every command may be given, and lerobot's own that stands on the same line.
 NOT_OURS = {"--ros-args", "--params-file", "--help"}
+LINE = 125
 LEROBOT = ("--policy.", "--dataset.")  # handed on by train_demo
 BLOCK = re.compile(r"```sh\n(.*?)```", re.S)
 CODE = re.compile(r"`([^`\n]+)`")
@@ -138,7 +139,15 @@ def test_the_table_of_parameters_is_the_codes():
 def test_the_front_page_is_one():
     text = (ROOT / "README.md").read_text()
     assert len(text.split()) < 750
-    assert max(map(len, text.splitlines())) <= 125
+    assert max(map(len, text.splitlines())) <= LINE
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_a_person_can_read_the_lines_in_an_editor(page):
+    """Those of prose: a row of a table, or a command, is one line."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+    too_long = [line for line in prose.splitlines() if len(line) > LINE]
+    assert not [line for line in too_long if not line.startswith(("|", "![", "#"))]
 
 
 def test_the_front_pages_params_file_is_one(tmp_path):

@@ -43,6 +43,7 @@ def description(name: str):
                 "joint_command",
                 "namespace",
                 "autostart",
+                "armed",
                 "use_sim_time",
                 "view",
             },
