@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 from importlib.util import find_spec
 from math import radians
 from pathlib import Path
@@ -440,6 +441,19 @@ def test_a_controller_with_other_joints_is_refused_before_weights_are_loaded(
     assert "joints in the order ['shoulder', 'waist', 'elbow'" in said
     assert "has the joints ['right_finger'], and output.right_gripper.rename" in said
     assert "arm_controller does not run yet" in said  # the other arm's
+
+
+def test_a_controller_that_is_discovered_late_is_compared_too(make_rig, monkeypatch, capfd):
+    """A node that starts by itself is configured within milliseconds, before it sees anybody."""
+    rig = make_rig("so101")
+    monkeypatch.setattr("cls_vla_ros.node.policy_node.load_server", None)
+    other = [*SO101_ARM[:4], "wrist_rotate"]
+    start = partial(rig.control, TrajectoryController, "arm_controller", other, limit=3.0)
+    late = threading.Timer(0.5, start)
+    late.start()
+    assert rig.configure() == TransitionCallbackReturn.FAILURE
+    late.join()
+    assert "wrist_rotate" in capfd.readouterr().err
 
 
 def test_a_gripper_that_takes_no_goal_is_said(make_rig):
