@@ -18,7 +18,7 @@ COLORS = {
     "gate_and_guard": "tab:green",
     "gate_and_glance": "tab:green",
     GATE: "tab:blue",
-    GUARD: "tab:orange",
+    GUARD: "tab:olive",
     GLANCE: "tab:orange",
     "pixels": "tab:red",
     "joints": "tab:purple",
@@ -27,6 +27,8 @@ COLORS = {
     PERIODIC: "0.4",
 }
 SHOWN = 4  # episodes whose scores are drawn over time
+
+FEW = 10  # a median of fewer is not drawn
 
 
 def draw(evaluated: Evaluated, report: dict, out: Path) -> None:
@@ -59,7 +61,8 @@ def _draw_detection(evaluated: Evaluated, detectors: dict, path: Path) -> None:
     areas.set_yticks([-k for k in range(len(detectors))], [in_words(n) for n in detectors])
     areas.set(title="Area under it, 95 % over episodes", xlabel="AUC")
     areas.grid(axis="x", alpha=0.4)
-    shown = [name for name in (GATE, GUARD, GLANCE) if name in detectors]
+    looks = GLANCE if GLANCE in detectors else GUARD  # at every frame, in the node
+    shown = [name for name in (GATE, looks) if name in detectors]
     for ax, score in zip(axes[1], shown, strict=False):
         _draw_scores(ax, evaluated, score)
     figure.savefig(path, dpi=110)
@@ -102,7 +105,7 @@ def _draw_replays(groups: dict, path: Path) -> None:
         places = np.arange(len(ways))
         names = [f"{in_words(way)}\n{of['reuse_fraction']:.0%} reused" for way, of in ways.items()]
         for way, of in ways.items():
-            ages = of["deviation_by_age"]
+            ages = [age for age in of["deviation_by_age"] if age["count"] >= FEW]
             row[0].plot(
                 [a["age_s"] for a in ages],
                 [a["median"] for a in ages],
