@@ -171,7 +171,7 @@ class Watch:
                 self._last[name] = (-np.inf, *self._last[name][1:])
 
     def note(self, topic: str, joints: list[str], values: np.ndarray) -> None:
-        """A setpoint of a controller that begins each trajectory where the joints are, not here."""
+        """A setpoint of a controller that begins each trajectory where the joints are."""
         self._index[topic] = [JOINTS.index(joint) for joint in joints]
         self._last[topic] = -np.inf, values.copy(), None, 0.0
 

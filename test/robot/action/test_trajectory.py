@@ -145,7 +145,7 @@ def test_a_stop_brakes_no_harder_than_the_acceleration_allows():
         (0.5, 0.0, limits(velocity=1.0), ARRIVES_S + 0.75),  # a cubic's peak is 1.5 of its mean
         (0.5, 0.0, limits(acceleration=3.0), ARRIVES_S + 1.0),  # 6 d / a
         (np.nan, 0.0, limits(velocity=1.0, acceleration=3.0), LEAD_S),
-        (0.5, 1.0, limits(acceleration=3.0), ARRIVES_S + 1.8685),  # it is on its way elsewhere
+        (0.5, 1.0, limits(acceleration=3.0), ARRIVES_S + 1.8932),  # it is on its way elsewhere
     ],
 )
 def test_from_rest_it_waits_for_a_controller_that_is_elsewhere(elsewhere, speed, of, expected):
