@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from faults.cases import EITHER, FAULTS, GO_ON, NONE, Fault
 from faults.more_cases import MORE_FAULTS, NO_COMMAND
 from faults.process import NeverReads, ProcessRig
+from faults.refused_cases import REFUSED_FAULTS
 from faults.rig import Rig
 from node.conftest import wait_until
 
@@ -19,7 +20,7 @@ REACTS_S, WATCHED_S = 0.05, 0.25  # from what is said to the last output; how lo
 CASES = [
     (fault, mode)
     for mode in ("chunk", "stream")
-    for fault in [*FAULTS, *MORE_FAULTS]
+    for fault in [*FAULTS, *MORE_FAULTS, *REFUSED_FAULTS]
     if mode in fault.modes
 ]
 CASES.sort(key=lambda case: (case[0].sim_time, case[1]))  # one rig after the other

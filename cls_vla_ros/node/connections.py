@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.action import ActionClient
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -152,7 +153,8 @@ class Connections:
         for number, of_output in enumerate(settings.action.outputs):
             kind = type_of(of_output.type)
             if of_output.type in GRIPPERS:
-                sender = GripperGoals(node, kind, of_output, handlers.not_taken)
+                client = ActionClient(node, kind, of_output.topic)
+                sender = GripperGoals(client, of_output, handlers.not_taken)
                 self._close.append(sender.close)
             else:
                 sender = self._output(node, kind, of_output.topic)

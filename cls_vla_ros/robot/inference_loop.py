@@ -60,6 +60,7 @@ class InferenceLoop:
         on_hold: Callable[[str], None],
         on_error: Callable[[Exception], None],
         on_device_failed: Callable[[DeviceFailedError], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; `start` starts.
 
@@ -78,6 +79,7 @@ class InferenceLoop:
             on_hold: takes the reason why there is none.
             on_error: takes an exception of an inference; the loop goes on.
             on_device_failed: takes the one that ends the loop.
+            clock: seconds, for how long an inference has been.
         """
         self.rate_hz = rate_hz
         self.discarded = 0
@@ -88,7 +90,7 @@ class InferenceLoop:
         self._task = task
         self._server, self._buffer, self._now_ns = server, buffer, now_ns
         self._on_result, self._on_hold, self._on_error = on_result, on_hold, on_error
-        self._on_device_failed = on_device_failed
+        self._on_device_failed, self._clock = on_device_failed, clock
         self._handover = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -101,10 +103,14 @@ class InferenceLoop:
 
     def start(self) -> None:
         """Start the thread, in a new episode."""
-        self.reset()
-        self._stopping.clear()
+        self.begin()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
+
+    def begin(self) -> None:
+        """A new episode, for who calls `infer` himself."""
+        self.reset()
+        self._stopping.clear()
 
     def hush(self) -> None:
         """Hand nothing over any more, without waiting for the inference under way."""
@@ -159,7 +165,7 @@ class InferenceLoop:
     def busy_s(self) -> float:
         """How long the inference under way has been; 0 if there is none."""
         since = self._busy_since
-        return 0.0 if since is None else time.monotonic() - since
+        return 0.0 if since is None else self._clock() - since
 
     def _next_handover(self) -> Handover | None:
         if self._chunk_dt_s is None or not self._follows():
@@ -180,18 +186,28 @@ class InferenceLoop:
                 return
             last_frames = time.monotonic()
             due = max(due + 1 / self.rate_hz, last_frames)
-            self._busy_since = last_frames
-            try:
-                self._infer_once()
-            except NotReadyError as reason:
-                self._tell(self._on_hold, str(reason))
-            except DeviceFailedError as error:
-                self._tell(self._on_device_failed, error)
+            if not self.infer():
                 return
-            except Exception as error:
-                self._tell(self._on_error, error)
-            finally:
-                self._busy_since = None
+
+    def infer(self) -> bool:
+        """One inference, in this thread. Whatever comes of it, somebody is told.
+
+        Returns:
+            Whether there may be another.
+        """
+        self._busy_since = self._clock()
+        try:
+            self._infer_once()
+        except NotReadyError as reason:
+            self._tell(self._on_hold, str(reason))
+        except DeviceFailedError as error:
+            self._tell(self._on_device_failed, error)
+            return False
+        except Exception as error:
+            self._tell(self._on_error, error)
+        finally:
+            self._busy_since = None
+        return True
 
     def _tell(self, whom: Callable, what: object) -> None:
         """Unless the loop was stopped meanwhile, and its owner may be another's by now."""

@@ -197,6 +197,10 @@ class LimitSettings:
         lower: of each action value, rad or m; empty for none.
         upper: likewise.
         velocity: likewise, rad/s or m/s.
+        acceleration: likewise, rad/s² or m/s².
+        step: how far a step of a chunk may be from the one before it: "auto", one number for all
+            values, or one for each; 0 for no limit.
+        continuous: action values that are joints which turn without end.
         from_robot_description: whether a URDF gives those that are not set.
         following_error: of each action value, how far a joint may be from what it is told, rad or
             m; empty for any.
@@ -207,6 +211,9 @@ class LimitSettings:
     lower: list[float]
     upper: list[float]
     velocity: list[float]
+    acceleration: list[float]
+    step: str | float | list[float]
+    continuous: list[str]
     from_robot_description: bool
     following_error: list[float]
     following_error_s: float

@@ -8,23 +8,24 @@ from rclpy.publisher import Publisher
 from std_msgs.msg import String
 
 from cls_vla_ros.node.health.reporter import Reporter
+from cls_vla_ros.node.output.limits import Limits
 from cls_vla_ros.node.output.messages import ToWhom, to_action_chunk
 from cls_vla_ros.node.output.outlet import Outlet, Sender
 from cls_vla_ros.node.output.switch import Switch
-from cls_vla_ros.robot.action.action_limits import check_chunk
-from cls_vla_ros.robot.action.check_settings import given_limits
-from cls_vla_ros.robot.action.chunk_player import Chunk, ChunkPlayer, Hold, next_index
-from cls_vla_ros.robot.action.joint_limits import JointLimits
-from cls_vla_ros.robot.action.orientation import continuous
+from cls_vla_ros.robot.action.action_limits import check_chunk, leap_problem
+from cls_vla_ros.robot.action.chunk import Chunk, Command, Hold, next_index
+from cls_vla_ros.robot.action.chunk_player import LATE_PERIODS, ChunkPlayer
+from cls_vla_ros.robot.action.orientation import continuous, nearest_turn
 from cls_vla_ros.robot.action.outputs import ValueTable, is_played
+from cls_vla_ros.robot.action.planner import Planner
 from cls_vla_ros.robot.action.standing import Standing
-from cls_vla_ros.robot.action.trajectory import point_velocities, reachable_from
 from cls_vla_ros.robot.inference_loop import Result
-from cls_vla_ros.robot.joints import UnitMap, ros_unit
+from cls_vla_ros.robot.joints import UnitMap
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
 from cls_vla_ros.robot.settings import Settings
+from cls_vla_ros.robot.stamps import NS
 
-LATE_TICKS = 3  # commands further apart than so many periods are looked at for a leap
+LATE_NS = LATE_PERIODS * NS
 
 
 class ActionOutput:
@@ -59,21 +60,19 @@ class ActionOutput:
         action, execution = settings.action, settings.execution
         self._units = UnitMap.of_settings(action)
         self._table = ValueTable.of(settings)
-        self._given = given_limits(settings)
-        units = [ros_unit(unit) for unit in action.units]
-        try:
-            self._limits: JointLimits | None = JointLimits.of(action.names, units, **self._given)
-        except ValueError as error:
-            raise ValueError(f"limits: {error}") from None
-        if settings.limits.from_robot_description:
-            self._limits = None  # until it has come
+        self._limits = Limits(settings, self._table, reporter)
         self._commanded: tuple[np.ndarray, int] | None = None  # (A,) and when
         self._standing = Standing(self._table.first_step)
+        which = self._table.is_position & ~self._table.is_played
+        self._planner = Planner(self._standing, which, action.dt_s)
         self.player: ChunkPlayer | None = None
         if any(is_played(output, execution.mode) for output in action.outputs):
             self.player = ChunkPlayer(
-                blend_s=execution.blend_s, hold_publish_s=execution.hold_publish_s
+                blend_s=execution.blend_s,
+                hold_publish_s=execution.hold_publish_s,
+                period_s=1 / execution.rate_hz,
             )
+        self._use_limits()
         self.action_chunk: Publisher | None = None
         self.follows = False  # whether the last chunk is being executed
         self._outlets: list[Outlet] = []
@@ -102,7 +101,7 @@ class ActionOutput:
         """
         with self._lock:
             self.flush(reason, repeats=False, forgets=True)
-            self.commands = commands
+            self.commands = self._standing.is_followed = commands
             for switch in self._switches:
                 switch.is_real = commands
 
@@ -113,9 +112,10 @@ class ActionOutput:
     def lag(self) -> tuple[np.ndarray, np.ndarray]:
         """(A,) what joints are told now, and (A,) where they are; NaN where unknown."""
         with self._lock:
-            told = self._standing.at(self._now_ns())
+            now_ns = self._now_ns()
+            told = self._standing.at(now_ns)
             is_told = self.commands & self._table.is_position
-            return np.where(is_told, told, np.nan), self._measured()
+            return np.where(is_told, told, np.nan), self._measured(now_ns)
 
     def take_robot_description(self, message: String) -> None:
         """Read the limits out of a URDF; a bad one leaves those of a good one.
@@ -123,12 +123,13 @@ class ActionOutput:
         Args:
             message: of the topic robot_description.
         """
-        try:
-            self._limits = JointLimits.from_urdf_and_given(
-                message.data, self._settings.action.names, self._table.urdf_names, self._given
-            )
-        except ValueError as error:
-            self._reporter.refused("robot_description", str(error))
+        if self._limits.take_robot_description(message):
+            self._use_limits()
+
+    def _use_limits(self) -> None:
+        self._planner.limits = self._limits.motion
+        if self.player is not None:
+            self.player.limits = self._limits.motion
 
     def take(self, result: Result) -> bool:
         """Check the actions of a result, and publish them.
@@ -136,7 +137,7 @@ class ActionOutput:
         Returns:
             Whether they were good enough for that.
         """
-        if self._limits is None:
+        if self._limits.joints is None:
             return self._refuse("no message yet on robot_description, which has the limits")
         action, limits = self._settings.action, self._settings.limits
         actions = self._units.to_ros(result.inference.actions)  # (T, A)
@@ -149,15 +150,17 @@ class ActionOutput:
         start = self._start(now_ns)
         has_first_step = np.isfinite(self._table.first_step)
         near = start if in_force is None else np.where(self._table.is_played, in_force, start)
-        actions = continuous(actions, near, action)
+        actions = continuous(actions, near, action, self._limits.joints.continuous)
         checked = check_chunk(
             actions,
             action.dt_s,
-            self._limits,
+            self._limits.joints,
             mode=limits.mode,
             first_index=self._next_index(stamp_ns, now_ns),
             positions_now=np.where(has_first_step, near, 0.0),
+            measured=np.where(has_first_step, self._measured(now_ns), 0.0),
             first_step=self._table.first_step if has_first_step.any() else None,
+            step=self._table.step,
         )
         if checked.actions is None:
             return self._refuse(checked.text)
@@ -165,8 +168,12 @@ class ActionOutput:
             self._reporter.clamped(checked.text)
         return self._publish(result, checked.actions, now_ns, start)
 
-    def _measured(self) -> np.ndarray:
-        return self._buffer.positions(self._settings.action.names)
+    def _measured(self, now_ns: int) -> np.ndarray:
+        positions = self._buffer.positions(self._settings.action.names)
+        if self._limits.joints is None:
+            return positions
+        turns = self._limits.joints.continuous
+        return nearest_turn(positions, self._standing.at(now_ns), turns)
 
     def _start(self, now_ns: int) -> np.ndarray:
         """(A,) where what is commanded begins; NaN where a joint has not said where it is.
@@ -175,7 +182,7 @@ class ActionOutput:
         Velocities begin at standing still.
         """
         with self._lock:
-            begin = self._standing.start(self._measured(), now_ns)
+            begin = self._standing.start(self._measured(now_ns), now_ns)
         return np.where(self._table.is_position, begin, 0.0)
 
     def _publish(
@@ -193,41 +200,21 @@ class ActionOutput:
                     return self._refuse(refused)
             self.action_chunk.publish(to_action_chunk(result, actions, action, self.to_whom()))
             if by_chunk := [outlet for outlet in self._outlets if not outlet.is_played]:
-                self._send(by_chunk, stamp_ns, actions, start, now_ns)
+                reached_ns = stamp_ns + round(action.dt_s * NS)  # a step after it is commanded
+                chunk, measured = Chunk(actions, reached_ns, action.dt_s), self._measured(now_ns)
+                path = self._planner.to_chunk(chunk, start, measured, now_ns)
+                for outlet in by_chunk:
+                    outlet.path(stamp_ns, path)
             self.follows = self.commands
         return True
 
     def _begin_anew(self) -> None:
         """Nobody follows the preview: each chunk of it begins where the joints are."""
         with self._lock:
-            self._standing.forget()
+            self._standing.forget(self._now_ns())
             self._commanded = None
             if self.player is not None:
                 self.player.flush("not armed", repeats=False)
-
-    def _send(
-        self,
-        outlets: list[Outlet],
-        stamp_ns: int,
-        actions: np.ndarray,
-        start: np.ndarray,
-        now_ns: int,
-    ) -> None:
-        """To controllers that take chunks whole: what they can reach from where they are."""
-        dt_s, which = self._settings.action.dt_s, self._table.is_position & ~self._table.is_played
-        reached_ns = stamp_ns + round(dt_s * 1e9)  # a step after it is commanded
-        first, late_ns = reachable_from(
-            Chunk(actions, reached_ns, dt_s),
-            np.where(which, start, np.nan),
-            self._limits.velocity,
-            now_ns,
-        )
-        measured = self._buffer.velocities(self._settings.action.names)
-        speeds = point_velocities(actions, dt_s, measured, self._limits.velocity)
-        for outlet in outlets:
-            outlet.chunk(stamp_ns + late_ns, actions, first, speeds[first:])
-        due = Chunk(actions[first:], reached_ns + late_ns + round(first * dt_s * 1e9), dt_s)
-        self._standing.sent(due, self._measured(), which, now_ns)
 
     def _refuse(self, reason: str) -> bool:
         # The chunk before it is no longer played either: what holds commands nothing.
@@ -243,47 +230,37 @@ class ActionOutput:
             if isinstance(sample, Hold) and sample.values is None:
                 self._commanded = None
                 self._hold(None, now_ns)
-            elif leap := self._leap(sample.values, now_ns):
-                self._refuse(leap)
+            elif leap := self._leap(getattr(sample, "target", sample.values), now_ns):
+                self.flush(leap, repeats=False)  # it has not been commanded
+                self._reporter.hold(leap)
             else:
                 self._commanded = sample.values, now_ns
-                if isinstance(sample, Hold):
+                if isinstance(sample, Hold) and not sample.brakes:
                     self._hold(sample.values, now_ns)
                     return
+                self.follows &= not isinstance(sample, Hold)
                 for outlet in self._outlets:
                     if outlet.is_played:
-                        outlet.command(sample.values, now_ns)
-                which = self._table.is_played & self._table.is_position
-                self._standing.told(sample.values, self._measured(), which)
+                        do = outlet.command if isinstance(sample, Command) else outlet.brake
+                        do(sample.values, now_ns)
+                self._tell(sample.values, now_ns)
+
+    def _tell(self, values: np.ndarray, now_ns: int) -> None:
+        which = self._table.is_played & self._table.is_position
+        self._standing.told(values, self._measured(now_ns), which)
 
     def _hold(self, repeated: np.ndarray | None, now_ns: int) -> None:
         self.follows = False
-        measured = self._measured()
         for outlet in self._outlets:
             if outlet.is_played:
-                outlet.hold(repeated, measured, now_ns)
+                outlet.hold(repeated, None, now_ns)
 
-    def _leap(self, values: np.ndarray, now_ns: int) -> str:
-        """Why a command does not follow the last one; empty if it does.
-
-        A chunk is continuous, but time is not: it may jump, or the ticks may stall.
-        """
+    def _leap(self, target: np.ndarray, now_ns: int) -> str:
         last = self._commanded
-        if last is None:
+        if last is None or (now_ns - last[1]) * self._settings.execution.rate_hz <= LATE_NS:
             return ""
-        apart_s = (now_ns - last[1]) / 1e9
-        if apart_s <= LATE_TICKS / self._settings.execution.rate_hz:
-            return ""
-        distances, first_step = np.abs(values - last[0]), self._table.first_step
-        worst = int(np.argmax(distances - first_step))
-        if distances[worst] <= first_step[worst]:
-            return ""
-        return (
-            f"the next command would be a leap of {distances[worst]:.3g} for "
-            f"{self._settings.action.names[worst]!r}, at most {first_step[worst]:g} (first_step) "
-            f"may be: {apart_s:.2f} s have passed at once, because the clock jumped or the node "
-            "was held up"
-        )
+        names, apart_s = self._settings.action.names, (now_ns - last[1]) / 1e9
+        return leap_problem(names, target, last[0], self._table.first_step, apart_s)
 
     def flush(self, reason: str, *, repeats: bool = True, forgets: bool = False) -> None:
         """Play nothing any more until another chunk comes, and end what controllers still play.
@@ -299,18 +276,19 @@ class ActionOutput:
                 self.player.flush(reason, repeats=repeats)
                 self._commanded = None
             now_ns = self._now_ns()
-            begin = self._standing.start(self._measured(), now_ns)
-            ended = np.zeros(len(begin), bool)
+            stop = self._planner.stop(self._measured(now_ns), now_ns)
+            ended = np.zeros(len(self._settings.action.names), bool)
             for outlet in self._outlets:
-                ended |= outlet.hold(None, begin, now_ns)
-            self._standing.told(begin, self._measured(), ended)
+                ended |= outlet.hold(None, stop, now_ns)
+            if ended.any():
+                self._standing.sent(stop, self._measured(now_ns), ended, now_ns)
             if forgets:
-                self._standing.forget()
+                self._standing.forget(now_ns)
 
     def forget(self) -> None:
         """What controllers were told says no more where the arm is."""
         with self._lock:
-            self._standing.forget()
+            self._standing.forget(self._now_ns())
 
     def _next_index(self, stamp_ns: int, now_ns: int) -> int:
         """Which step is executed next. A trajectory's point is due one step after its command."""

@@ -1,12 +1,12 @@
 """A gripper that takes goals of an action, as ros2_control's gripper controllers do."""
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from rclpy.action import ActionClient
-from rclpy.node import Node
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
 
@@ -17,6 +17,7 @@ from cls_vla_ros.robot.settings import OutputSettings
 # Each goal takes the place of the one before it, and a controller answers each.
 GOAL_PERIOD_S = 0.1
 SETTLED_S = 0.3  # a command that stands still so long is where the gripper shall be, exactly
+SILENT_S = 0.1  # after a hold, others may have sent another goal: ours is sent again
 
 
 def to_goal(output: OutputSettings, values: np.ndarray):
@@ -43,20 +44,24 @@ class GripperGoals:
     """
 
     def __init__(
-        self, node: Node, kind: type, output: OutputSettings, say: Callable[[str, str], None]
+        self,
+        client: ActionClient,
+        output: OutputSettings,
+        say: Callable[[str, str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make the client of the action.
+        """Take the client of the action.
 
         Args:
-            node: whose.
-            kind: the action's class.
+            client: of the action; closed with this.
             output: from the parameters.
             say: takes the action's name and why no goal is taken.
+            clock: seconds, for how long ago the last goal was.
         """
-        self._client = ActionClient(node, kind, output.topic)
-        self._output, self._say = output, say
+        self._client = client
+        self._output, self._say, self._clock = output, say, clock
         self._sent: np.ndarray | None = None
-        self._sent_at_s = 0.0
+        self._sent_at_s = self._called_at_s = -math.inf
         self._asked: np.ndarray | None = None  # the last command, sent or not
         self._asked_since_s = 0.0
 
@@ -70,14 +75,17 @@ class GripperGoals:
         Args:
             goal: from `to_goal`. What comes too soon is not lost: the next command is newer.
         """
-        values, now_s = _values(goal), time.monotonic()
+        values, now_s = _values(goal), self._clock()
+        was_silent = now_s - self._called_at_s > SILENT_S
+        self._called_at_s = now_s
+        if was_silent or not self._client.server_is_ready():
+            self._sent = None  # a controller that was started anew meanwhile has no goal
         if self._asked is None or not np.array_equal(values, self._asked):
             self._asked, self._asked_since_s = values, now_s
         if now_s - self._sent_at_s < GOAL_PERIOD_S or not self._has_moved(values, now_s):
             return
         self._sent_at_s = now_s
         if not self._client.server_is_ready():
-            self._sent = None
             self._say(
                 self._output.topic,
                 "no controller offers this action: start it, or see output."

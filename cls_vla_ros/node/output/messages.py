@@ -16,6 +16,7 @@ from cls_vla_ros.robot.action import outputs
 from cls_vla_ros.robot.inference_loop import Result
 from cls_vla_ros.robot.joints import ros_unit
 from cls_vla_ros.robot.settings import ActionSettings, OutputSettings
+from cls_vla_ros.robot.stamps import NS
 
 
 @dataclass(frozen=True)
@@ -111,35 +112,31 @@ def to_action_chunk(
 def to_joint_trajectory(
     stamp_ns: int,
     names: list[str],
-    actions: np.ndarray,
-    dt_s: float,
-    first: int = 0,
-    speeds: np.ndarray | None = None,
+    times_ns: np.ndarray,
+    positions: np.ndarray,
+    velocities: np.ndarray,
 ) -> JointTrajectory:
-    """A chunk for ros2_control's joint_trajectory_controller.
-
-    Action k is the position commanded at stamp + k dt, as in the recording that the policy learned
-    from; the arm is there one step later, so that is the time of its point.
+    """A trajectory for ros2_control's joint_trajectory_controller.
 
     Args:
-        stamp_ns: of the observation.
+        stamp_ns: of the observation; the points' times are counted from it.
         names: of the joints.
-        actions: (T, A) joint positions in rad and m, finite.
-        dt_s: time between two steps.
-        first: the step to begin with. Points of the past are left out: a controller would begin
-            with a position between two of them, which nobody has compared with where the arm is.
-        speeds: (T - first, A) velocities of the points; None for none.
+        times_ns: (T,) when the joints are at each point, after the stamp.
+        positions: (T, A) joint positions in rad and m, finite.
+        velocities: (T, A) of the points.
     """
     message = JointTrajectory()
     message.header.stamp = to_time(stamp_ns)
     message.joint_names = names
     message.points = [
         JointTrajectoryPoint(
-            positions=positions.tolist(),
-            velocities=[] if speeds is None else speeds[step].tolist(),
-            time_from_start=to_duration((first + step + 1) * dt_s),
+            positions=position,
+            velocities=velocity,
+            time_from_start=to_duration((time_ns - stamp_ns) / NS),
         )
-        for step, positions in enumerate(actions[first:])
+        for time_ns, position, velocity in zip(
+            times_ns.tolist(), positions.tolist(), velocities.tolist(), strict=True
+        )
     ]
     return message
 

@@ -10,9 +10,10 @@ from cls_vla_ros.robot.action.joint_limits import JointLimits
 MODES = ("refuse", "clamp")
 # Violations, worst first. The first line leaves nothing to clamp.
 NOT_FINITE, LATE, NO_POSITION, OUTSIDE = "not_finite", "late", "no_position", "outside"
-FIRST_STEP, LOWER, UPPER, VELOCITY = "first_step", "lower", "upper", "velocity"
+FIRST_STEP, LOWER, UPPER = "first_step", "lower", "upper"
+STEP, VELOCITY = "step", "velocity"
 HOPELESS = (NOT_FINITE, LATE, NO_POSITION, OUTSIDE)
-KINDS = (*HOPELESS, FIRST_STEP, LOWER, UPPER, VELOCITY)
+KINDS = (*HOPELESS, FIRST_STEP, LOWER, UPPER, STEP, VELOCITY)
 # What float64 loses when a clamped step is subtracted from the one before it: a nanometre.
 TOLERANCE = 1e-9
 MOST_IN_TEXT = 4
@@ -26,8 +27,8 @@ class Violation:
         kind: one of KINDS.
         joint: its name; "" for LATE.
         step: of the chunk.
-        value: rad or m: what is commanded; for OUTSIDE where the joint is; for FIRST_STEP the
-            distance; for VELOCITY per second; for LATE the step that would come next.
+        value: rad or m: what is commanded; for OUTSIDE where the joint is; for FIRST_STEP and
+            STEP the distance; for VELOCITY per second; for LATE the step that would come next.
         limit: in the same unit; NaN where there is none.
         text: the same in words.
     """
@@ -72,7 +73,9 @@ def check_chunk(
     mode: str = "refuse",
     first_index: int = 0,
     positions_now: np.ndarray | None = None,
+    measured: np.ndarray | None = None,
     first_step: float | np.ndarray | None = None,
+    step: float | np.ndarray | None = None,
 ) -> CheckedChunk:
     """Hold a chunk against the limits.
 
@@ -84,18 +87,22 @@ def check_chunk(
         limits: of the A joints.
         mode: "refuse": any violation refuses the whole chunk. "clamp": positions are moved into
             their limits, the first step to at most `first_step` from where the joint is, and each
-            other step to at most velocity x dt from its neighbour. What cannot be mended so
-            refuses in both modes: values that are not finite, a chunk that came too late, a joint
-            whose position is unknown, or one that is further outside its limits than `first_step`
-            reaches.
+            other step to at most `step` and velocity x dt from its neighbour. What cannot be
+            mended so refuses in both modes: values that are not finite, a chunk that came too
+            late, a joint whose position is unknown, or one that is further outside its limits
+            than `first_step` reaches.
         first_index: the step that comes next; see `chunk_player.next_index`.
         positions_now: (A,) where the joints are, or what is commanded at present, rad or m; NaN
             where unknown, None if all are. Needed with `first_step` alone.
+        measured: (A,) where the joints are, if `positions_now` is what is commanded: a grip may be
+            opened from there, or from what was commanded, or from between. NaN where unknown.
         first_step: how far step `first_index` may be from there, rad or m: one number or (A,).
             None: as far as it likes.
+        step: how far any step may be from the one before it, likewise.
 
     Raises:
-        ValueError: shapes that do not fit, dt_s or first_step not above 0, or an unknown mode.
+        ValueError: shapes that do not fit, dt_s, first_step or step not above 0, or an unknown
+            mode.
     """
     names = limits.names
     if actions.ndim != 2 or not len(actions) or actions.shape[1] != len(names):
@@ -116,7 +123,14 @@ def check_chunk(
         if not (reach > 0).all():
             raise ValueError(f"first_step must be above 0 for each joint, got {first_step}")
         start[:] = math.nan if positions_now is None else positions_now
-    rules = _Rules(limits, dt_s, first_index, start, reach)
+    steps = np.full(len(names), math.inf)
+    if step is not None:
+        steps[:] = step
+        if not (steps > 0).all():
+            raise ValueError(f"step must be above 0 for each joint, got {step}")
+    also = start if measured is None else np.where(np.isfinite(measured), measured, start)
+    ends = np.minimum(start, also) - reach, np.maximum(start, also) + reach
+    rules = _Rules(limits, dt_s, first_index, start, *ends, reach, steps)
 
     violations = _hopeless(actions, rules) or _violations(actions, rules)
     if not violations:
@@ -135,7 +149,10 @@ class _Rules:
     dt_s: float
     first_index: int
     start: np.ndarray  # (A,) NaN where unknown
+    lowest: np.ndarray  # (A,) where the first step may be; infinity for anywhere
+    highest: np.ndarray
     reach: np.ndarray  # (A,) infinity where the first step may go anywhere
+    step: np.ndarray  # (A,) likewise
 
 
 def _hopeless(actions: np.ndarray, rules: _Rules) -> tuple[Violation, ...]:
@@ -162,8 +179,8 @@ def _hopeless(actions: np.ndarray, rules: _Rules) -> tuple[Violation, ...]:
 def _outside(rules: _Rules) -> list[Violation]:
     """Joints that one first step does not bring back into their limits."""
     limits, found = rules.limits, []
-    below = limits.lower - (rules.start + rules.reach) > TOLERANCE
-    above = (rules.start - rules.reach) - limits.upper > TOLERANCE
+    below = limits.lower - rules.highest > TOLERANCE
+    above = rules.lowest - limits.upper > TOLERANCE
     for j in np.flatnonzero(below | above):
         name, value, reach = limits.names[j], float(rules.start[j]), rules.reach[j]
         limit = float(limits.lower[j] if below[j] else limits.upper[j])
@@ -179,14 +196,17 @@ def _violations(actions: np.ndarray, rules: _Rules) -> tuple[Violation, ...]:
     """All that is beyond a limit, worst first."""
     limits, first = rules.limits, rules.first_index
     with np.errstate(over="ignore", invalid="ignore"):  # infinity is beyond every limit
-        speeds = np.abs(np.diff(actions, axis=0)) / rules.dt_s  # (T-1, A)
+        steps = np.abs(np.diff(actions, axis=0))  # (T-1, A)
         # As distances, so that they are compared with the same tolerance whatever dt is.
-        per_step = np.abs(np.diff(actions, axis=0)) - limits.velocity * rules.dt_s
-        jump = np.abs(actions[first] - rules.start)[None]  # (1, A)
+        per_step, too_far = steps - limits.velocity * rules.dt_s, steps - rules.step
+        speeds = steps / rules.dt_s
+        beyond = np.maximum(rules.lowest - actions[first], actions[first] - rules.highest)
+        jump = beyond[None] + rules.reach  # (1, A)
     checks = (
-        (FIRST_STEP, first, jump, rules.reach, jump - rules.reach),
+        (FIRST_STEP, first, jump, rules.reach, beyond[None]),
         (LOWER, 0, actions, limits.lower, limits.lower - actions),
         (UPPER, 0, actions, limits.upper, actions - limits.upper),
+        (STEP, 1, steps, rules.step, too_far),
         (VELOCITY, 1, speeds, limits.velocity, per_step),
     )
     found: list[tuple[float, Violation]] = []
@@ -209,6 +229,7 @@ def _say(
         FIRST_STEP: f"{value:.6g} {unit} from where it is; its first step may be {limit:.6g}",
         LOWER: f"{value:.6g} {unit} is below its lower limit {limit:.6g}",
         UPPER: f"{value:.6g} {unit} is above its upper limit {limit:.6g}",
+        STEP: f"{value:.6g} {unit} from the step before it; limits.step allows {limit:.6g}",
         VELOCITY: f"{value:.6g} {per_second} is faster than its limit {limit:.6g}",
     }[kind].replace("  ", " ")
     return Violation(
@@ -224,8 +245,8 @@ def _clamp(actions: np.ndarray, rules: _Rules) -> np.ndarray:
     """
     limits, first = rules.limits, rules.first_index
     clamped = np.clip(actions, limits.lower, limits.upper)
-    clamped[first] = np.clip(clamped[first], rules.start - rules.reach, rules.start + rules.reach)
-    most = limits.velocity * rules.dt_s
+    clamped[first] = np.clip(clamped[first], rules.lowest, rules.highest)
+    most = np.minimum(limits.velocity * rules.dt_s, rules.step)
     for step in range(first + 1, len(clamped)):
         before = clamped[step - 1]
         clamped[step] = np.clip(clamped[step], before - most, before + most)
@@ -233,3 +254,32 @@ def _clamp(actions: np.ndarray, rules: _Rules) -> np.ndarray:
         after = clamped[step + 1]
         clamped[step] = np.clip(clamped[step], after - most, after + most)
     return clamped
+
+
+def leap_problem(
+    names: list[str],
+    values: np.ndarray,
+    last: np.ndarray,
+    first_step: np.ndarray,
+    apart_s: float,
+) -> str:
+    """Why a command does not follow the last one; empty if it does.
+
+    A chunk is continuous, but time is not: it may jump, or the ticks may stall.
+
+    Args:
+        names: of the A values.
+        values: (A,) what would be commanded.
+        last: (A,) what was commanded before it.
+        first_step: (A,) how far they may be apart; infinity for any.
+        apart_s: how long ago that was.
+    """
+    distances = np.abs(values - last)
+    worst = int(np.argmax(distances - first_step))
+    if distances[worst] <= first_step[worst]:
+        return ""
+    return (
+        f"the next command would be a leap of {distances[worst]:.3g} for {names[worst]!r}, at "
+        f"most {first_step[worst]:g} (first_step) may be: {apart_s:.2f} s have passed at once, "
+        "because the clock jumped or the node was held up"
+    )

@@ -29,11 +29,16 @@ def check_settings(settings: Settings) -> None:
         )
     given_limits(settings)
     following_limits(settings)
+    if strange := sorted(set(limits.continuous) - set(ValueTable.of(settings).urdf_names)):
+        raise ValueError(
+            f"limits.continuous names {strange}, which are no joint positions among the actions: "
+            f"action.names is {action.names}"
+        )
     UnitMap.of_settings(action)
 
 
 def given_limits(settings: Settings) -> dict[str, dict[str, float]]:
-    """The limits that the parameters give: lower, upper and velocity, by name of the value.
+    """The limits that the parameters give: lower, upper and so on, by name of the value.
 
     Raises:
         ValueError: one has another number of values than the actions.
@@ -41,7 +46,7 @@ def given_limits(settings: Settings) -> dict[str, dict[str, float]]:
     limits, names = settings.limits, settings.action.names
     return {
         which: _by_joint(which, getattr(limits, which), names)
-        for which in ("lower", "upper", "velocity")
+        for which in ("lower", "upper", "velocity", "acceleration")
     }
 
 

@@ -9,75 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cls_vla_ros.robot.action.chunk import Chunk, Command, Hold
+from cls_vla_ros.robot.action.shaping import MotionLimits, braking_ends_at, follow
 from cls_vla_ros.robot.stamps import NS
 
-
-@dataclass(frozen=True)
-class Chunk:
-    """The actions of one inference. Step k is commanded at stamp_ns + k dt.
-
-    Attributes:
-        actions: (T, A) float64, rad or m, as `action_limits.check_chunk` let them through.
-        stamp_ns: time of the observation.
-        dt_s: time between two steps.
-    """
-
-    actions: np.ndarray
-    stamp_ns: int
-    dt_s: float
-
-    def __post_init__(self) -> None:
-        if self.actions.ndim != 2 or not self.actions.size:
-            raise ValueError(f"expected actions of (T, A), got {self.actions.shape}")
-        if not np.isfinite(self.actions).all():
-            raise ValueError("the chunk has NaN or infinity: let check_chunk look at it first")
-        if not 0 < self.dt_s < math.inf:
-            raise ValueError(f"dt_s must be above 0, got {self.dt_s}")
-
-    @property
-    def end_ns(self) -> int:
-        """When its last step is commanded."""
-        return self.stamp_ns + round((len(self.actions) - 1) * self.dt_s * NS)
-
-    def step_at(self, now_ns: int) -> float:
-        """How many steps have passed, in [0, T - 1]."""
-        return min(max((now_ns - self.stamp_ns) / NS / self.dt_s, 0.0), len(self.actions) - 1.0)
-
-    def at(self, now_ns: int) -> np.ndarray:
-        """(A,) between its steps; its first before it begins, its last after it ends."""
-        step = self.step_at(now_ns)
-        index = min(int(step), len(self.actions) - 1)
-        after = min(index + 1, len(self.actions) - 1)
-        weight = step - index
-        return (1 - weight) * self.actions[index] + weight * self.actions[after]
-
-
-@dataclass(frozen=True)
-class Command:
-    """What to command now.
-
-    Attributes:
-        values: (A,) rad or m.
-        step_fraction: of the newest chunk, in [0, T - 1]: 2.5 is midway from step 2 to step 3.
-        blending: whether the one before it still has a share.
-    """
-
-    values: np.ndarray
-    step_fraction: float
-    blending: bool
-
-
-@dataclass(frozen=True)
-class Hold:
-    """There is nothing to play.
-
-    Attributes:
-        reason: why, in words.
-        values: (A,) the last command, to publish once more; None: publish nothing.
-    """
-
-    reason: str
-    values: np.ndarray | None = None
+LATE_PERIODS = 3  # commands further apart were held up meanwhile: the joints stand
+AT_REST = 1e-6  # rad/s
 
 
 @dataclass(frozen=True)
@@ -94,16 +31,28 @@ class ChunkPlayer:
     faster than the faster of the two plus their difference / blend_s. A third chunk may come
     before the fade is over: then the faded command is what it fades from.
 
+    What is commanded follows that within `limits`. With an acceleration among them, it goes on
+    after the end of what is played, or after a flush that allows it, until it is at rest.
+
     Thread-safe: chunks come from the inference thread, the timer samples.
     """
 
-    def __init__(self, *, blend_s: float, hold_publish_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        blend_s: float,
+        hold_publish_s: float = 0.0,
+        period_s: float = 0.02,
+        limits: MotionLimits | None = None,
+    ) -> None:
         """Start on hold.
 
         Args:
             blend_s: how long a chunk takes over; 0: at once, with a jump.
             hold_publish_s: how long after the last command a Hold repeats it; 0: not at all, the
                 controller holds by itself.
+            period_s: time between two commands.
+            limits: of the A values; may be replaced. None: there are none.
 
         Raises:
             ValueError: one of them is negative, infinite or NaN.
@@ -118,6 +67,10 @@ class ChunkPlayer:
         self._reason = "no chunk has come yet"
         self._stamp_ns: int | None = None  # of the newest chunk since the last flush
         self._last: tuple[np.ndarray, int] | None = None  # the last command, and when it was
+        self.limits, self._period_ns = limits, round(period_s * NS)
+        self._velocity: np.ndarray | None = None  # of the last command; None: it stands
+        self._aim: np.ndarray | None = None  # what that followed
+        self._begin: np.ndarray | None = None  # what the first command follows
 
     def put(self, chunk: Chunk, now_ns: int, positions: np.ndarray | None = None) -> str:
         """Play a chunk from now on.
@@ -125,8 +78,8 @@ class ChunkPlayer:
         Args:
             chunk: which passed its checks.
             now_ns: ROS time.
-            positions: (A,) where the joints are: what it fades from where nothing is commanded at
-                present. None: then its first command is its own.
+            positions: (A,) where the joints are: what it fades from, and what its first command
+                follows, where nothing is commanded at present. None: that is its own.
 
         Returns:
             Why it is not played; empty if it is.
@@ -162,15 +115,18 @@ class ChunkPlayer:
                 if self._parts:
                     back_s = (self._last[1] - now_ns) / NS
                     self._flush(f"the time went back by {back_s:.3f} s")
-                self._last = None
+                self._forget()
             self._end_if_over(now_ns)
             if not self._parts:
+                braked = self._braked(now_ns)
+                if braked is not None:
+                    return Hold(self._reason, braked, brakes=True)
                 return Hold(self._reason, self._repeated(now_ns))
             self._drop_faded(now_ns)
-            values = self._value(now_ns)
-            self._last = values, now_ns
+            target = self._value(now_ns)
+            values = self._shaped(target, now_ns)
             step = self._parts[-1].chunk.step_at(now_ns)
-            return Command(values.copy(), step, blending=len(self._parts) > 1)
+            return Command(values.copy(), target, step, blending=len(self._parts) > 1)
 
     def in_force(self, now_ns: int) -> np.ndarray | None:
         """(A,) what is commanded at this time, to hold a new chunk's first step against.
@@ -179,7 +135,14 @@ class ChunkPlayer:
         """
         with self._lock:
             if self._parts and now_ns <= self._parts[-1].chunk.end_ns:
-                return self._value(now_ns)
+                if self.limits is None:
+                    return self._value(now_ns)
+                if self._last is not None:
+                    return self._last[0].copy()
+                # None of it has been commanded yet.
+                return self._value(now_ns) if self._begin is None else self._begin.copy()
+            if self._moves(now_ns):
+                return self._last[0].copy()
             return self._repeated(now_ns)
 
     def flush(self, reason: str, *, repeats: bool = True) -> None:
@@ -187,13 +150,13 @@ class ChunkPlayer:
 
         Args:
             reason: why: stale observations, a reset, deactivation, a time jump.
-            repeats: whether the last command may be repeated; not where others may have moved the
-                arm meanwhile.
+            repeats: whether the last command may be repeated, and a motion come to rest; not where
+                others may have the arm from now on.
         """
         with self._lock:
             self._flush(reason)
             if not repeats:
-                self._last = None
+                self._forget()
 
     def _flush(self, reason: str) -> None:
         self._parts, self._stamp_ns, self._reason = [], None, reason
@@ -218,14 +181,19 @@ class ChunkPlayer:
     def _start(self, now_ns: int, positions: np.ndarray | None) -> list[_Part]:
         """What a new chunk fades from."""
         self._end_if_over(now_ns)
-        if self._parts:
+        nothing_commanded = self.limits is not None and self._last is None
+        if self._parts and not (nothing_commanded and positions is not None):
             self._drop_faded(now_ns)
             return self._parts
         if self._last and now_ns < self._last[1]:  # time went back
-            self._last = None
-        repeated = self._repeated(now_ns)
+            self._forget()
+        if self._moves(now_ns):  # it has not come to rest yet
+            repeated = self._last[0]
+        else:
+            self._velocity, repeated = None, self._repeated(now_ns)
         if repeated is None:
-            repeated = positions
+            repeated = None if positions is None else np.array(positions, np.float64)
+            self._last, self._begin = None, repeated
         if repeated is None:
             return []
         if not np.isfinite(repeated).all():
@@ -251,6 +219,57 @@ class ChunkPlayer:
                 return values.copy()
         return None
 
+    def _forget(self) -> None:
+        self._last = self._velocity = self._aim = None
+
+    def _shaped(self, aim: np.ndarray, now_ns: int) -> np.ndarray:
+        """The command that follows it within the limits."""
+        last, self._last = self._last, (aim, now_ns)
+        if self.limits is None:
+            return aim
+        if last is None and self._begin is not None:
+            last = np.array(self._begin, np.float64), now_ns - self._period_ns
+        if last is None:
+            self._velocity, self._aim = np.zeros_like(aim), aim
+            return aim
+        position, at_ns = last
+        span_s = (now_ns - at_ns) / NS
+        if span_s == 0:
+            self._last = last
+            return position
+        if not self._moves(now_ns, at_ns):
+            self._velocity, self._aim, span_s = np.zeros_like(aim), None, self._period_ns / NS
+        speed = np.zeros_like(aim) if self._aim is None else (aim - self._aim) / span_s
+        position, self._velocity = follow(
+            position, self._velocity, aim, speed, span_s, self.limits
+        )
+        self._last, self._aim = (position, now_ns), aim
+        return position
+
+    def _moves(self, now_ns: int, at_ns: int | None = None) -> bool:
+        """Whether the last command was one of a motion, and not too long ago for that."""
+        if self._velocity is None or (at_ns is None and self._last is None):
+            return False
+        at_ns = self._last[1] if at_ns is None else at_ns
+        return 0 <= now_ns - at_ns <= LATE_PERIODS * self._period_ns
+
+    def _braked(self, now_ns: int) -> np.ndarray | None:
+        """The next command on the way to rest; None if it is there."""
+        self._aim, limits = None, self.limits
+        if self._moves(now_ns):
+            position, at_ns = self._last
+            moving = np.isfinite(limits.acceleration) & (np.abs(self._velocity) > AT_REST)
+            if moving.any() and now_ns > at_ns:
+                end = braking_ends_at(position, self._velocity, limits)
+                span_s = (now_ns - at_ns) / NS
+                position, self._velocity = follow(
+                    position, self._velocity, end, 0 * end, span_s, limits
+                )
+                self._last = position, now_ns
+                return position.copy()
+        self._velocity = None
+        return None
+
     def _share(self, part: _Part, now_ns: int) -> float:
         if not self._blend_ns:
             return 1.0
@@ -262,18 +281,3 @@ class ChunkPlayer:
             share = self._share(part, now_ns)
             values = (1 - share) * values + share * part.chunk.at(now_ns)
         return values
-
-
-def next_index(stamp_ns: int, dt_s: float, now_ns: int) -> int:
-    """The first step of a chunk whose time is not past, for `check_chunk`'s first_index.
-
-    Args:
-        stamp_ns: when step 0 is due: the observation's stamp for a ChunkPlayer; one dt later for
-            the points of a JointTrajectory, which say when the arm is there.
-        dt_s: time between two steps.
-        now_ns: ROS time.
-
-    Returns:
-        Its number; as large as the chunk's length, or larger, where the whole chunk is past.
-    """
-    return max(0, math.ceil((now_ns - stamp_ns) / NS / dt_s))

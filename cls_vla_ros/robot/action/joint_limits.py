@@ -1,8 +1,9 @@
 """The limits of the joints: from the parameters, and from a robot_description."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,6 +15,7 @@ URDF_TYPES = {
     "continuous": ("rad", {"velocity": False}),
     "fixed": ("", {}),
 }
+NONE = MappingProxyType({})
 URDF_DEFAULTS = {"lower": "0", "upper": "0"}  # what leaving them out means
 
 
@@ -27,6 +29,8 @@ class JointLimits:
         lower: (A,) float64, rad or m.
         upper: likewise.
         velocity: (A,) float64, rad/s or m/s.
+        acceleration: (A,) float64, rad/s² or m/s².
+        continuous: (A,) bool, of joints that turn without end: a turn more is the same place.
     """
 
     names: tuple[str, ...]
@@ -34,6 +38,8 @@ class JointLimits:
     lower: np.ndarray
     upper: np.ndarray
     velocity: np.ndarray
+    acceleration: np.ndarray
+    continuous: np.ndarray
 
     @classmethod
     def of(
@@ -44,6 +50,8 @@ class JointLimits:
         lower: Mapping[str, float],
         upper: Mapping[str, float],
         velocity: Mapping[str, float],
+        acceleration: Mapping[str, float] = NONE,
+        continuous: Collection[str] = (),
     ) -> "JointLimits":
         """Build them from the parameters alone.
 
@@ -53,12 +61,15 @@ class JointLimits:
             lower: by joint, rad or m; a joint that it lacks has no lower limit.
             upper: likewise.
             velocity: by joint, rad/s or m/s; likewise.
+            acceleration: by joint, rad/s² or m/s²; likewise.
+            continuous: joints that turn without end.
 
         Raises:
-            ValueError: NaN, lower above upper, a velocity that is not above 0, or a limit of a
-                joint that is not in `names`.
+            ValueError: NaN, lower above upper, a velocity or an acceleration that is not above 0,
+                a limit of a joint that is not in `names`, or a range of one without end.
         """
         given = {"lower": lower, "upper": upper, "velocity": velocity}
+        given |= {"acceleration": acceleration, "continuous": dict.fromkeys(continuous)}
         for what, values in given.items():
             if strange := sorted(set(values) - set(names)):
                 raise ValueError(
@@ -67,6 +78,7 @@ class JointLimits:
         lower = np.array([lower.get(name, -math.inf) for name in names], np.float64)
         upper = np.array([upper.get(name, math.inf) for name in names], np.float64)
         velocity = np.array([velocity.get(name, math.inf) for name in names], np.float64)
+        most = np.array([acceleration.get(name, math.inf) for name in names], np.float64)
         for name, low, high, fast in zip(names, lower, upper, velocity, strict=True):
             if not low <= high or low == math.inf or high == -math.inf:
                 raise ValueError(
@@ -78,7 +90,18 @@ class JointLimits:
                     f"the velocity limit of {name!r} is {fast:g}; give it one above 0, or "
                     "infinity for none"
                 )
-        return cls(tuple(names), tuple(units), lower, upper, velocity)
+            if name in continuous and not low == -math.inf == -high:
+                raise ValueError(
+                    f"{name!r} turns without end (limits.continuous), and has the range "
+                    f"{low:g} to {high:g}: it has one or the other"
+                )
+        if not (most > 0).all():
+            raise ValueError(
+                f"the acceleration limits are {most.tolist()}; give each one above 0, or infinity "
+                "for none"
+            )
+        turns = np.array([name in continuous for name in names])
+        return cls(tuple(names), tuple(units), lower, upper, velocity, most, turns)
 
     @classmethod
     def from_urdf(
@@ -89,6 +112,8 @@ class JointLimits:
         lower: Mapping[str, float] | None = None,
         upper: Mapping[str, float] | None = None,
         velocity: Mapping[str, float] | None = None,
+        acceleration: Mapping[str, float] = NONE,
+        continuous: Collection[str] = (),
     ) -> "JointLimits":
         """Read them from a robot_description (https://wiki.ros.org/urdf/XML/joint).
 
@@ -101,6 +126,9 @@ class JointLimits:
             lower: by joint, in place of the URDF's; it need not have all of them.
             upper: likewise.
             velocity: likewise.
+            acceleration: by joint; a URDF has none.
+            continuous: joints that turn without end, and those whose type that is, unless they
+                have a lower or an upper limit.
 
         Raises:
             ValueError: no XML, a DOCTYPE, not a <robot>, a joint that is not in it, one whose
@@ -116,16 +144,18 @@ class JointLimits:
             "upper": dict(upper or {}),
             "velocity": dict(velocity or {}),
         }
-        units = []
+        units, turning = [], set(continuous)
         for name in names:
             unit, wanted = _urdf_type(name, joints[name])
             units.append(unit)
+            if joints[name].get("type") == "continuous" and not _has_range(name, limits):
+                turning.add(name)
             for what, is_needed in wanted.items():
                 # What the parameters replace is not even read: it may be why they replace it.
                 if name not in limits[what]:
                     value = _urdf_limit(name, joints[name], what, is_needed=is_needed)
                     limits[what] |= {} if value is None else {name: value}
-        return cls.of(names, units, **limits)
+        return cls.of(names, units, **limits, acceleration=acceleration, continuous=turning)
 
     @classmethod
     def from_urdf_and_given(
@@ -134,6 +164,7 @@ class JointLimits:
         names: list[str],
         urdf_names: Mapping[str, str],
         given: Mapping[str, Mapping[str, float]],
+        continuous: Collection[str] = (),
     ) -> "JointLimits":
         """Of action values of which some are joints.
 
@@ -141,7 +172,9 @@ class JointLimits:
             xml: the URDF.
             names: of the action values.
             urdf_names: what the URDF calls those that are joints.
-            given: "lower", "upper" and "velocity" by action value; in place of the URDF's.
+            given: "lower", "upper", "velocity" and "acceleration" by action value; in place of the
+                URDF's.
+            continuous: action values that turn without end.
 
         Raises:
             ValueError: as `from_urdf` and `of`.
@@ -150,13 +183,22 @@ class JointLimits:
             what: {urdf_names[name]: v for name, v in values.items() if name in urdf_names}
             for what, values in given.items()
         }
-        found = cls.from_urdf(xml, list(urdf_names.values()), **joints)
+        turning = [urdf_names[name] for name in continuous if name in urdf_names]
+        found = cls.from_urdf(xml, list(urdf_names.values()), **joints, continuous=turning)
         units = dict(zip(urdf_names, found.units, strict=True))
         limits = {
             what: {**values, **dict(zip(urdf_names, getattr(found, what), strict=True))}
             for what, values in given.items()
         }
-        return cls.of(names, [units.get(name, "") for name in names], **limits)
+        turns = dict(zip(urdf_names, found.continuous, strict=True))
+        turning = {*continuous, *(name for name, turns_on in turns.items() if turns_on)}
+        units = [units.get(name, "") for name in names]
+        return cls.of(names, units, **limits, continuous=turning)
+
+
+def _has_range(name: str, limits: Mapping[str, Mapping[str, float]]) -> bool:
+    ends = (limits[which].get(name, math.inf) for which in ("lower", "upper"))
+    return any(math.isfinite(end) for end in ends)
 
 
 def _urdf_joints(xml: str) -> dict[str, ElementTree.Element]:

@@ -9,7 +9,9 @@ from cls_vla_ros.robot.action.outputs import POSE
 from cls_vla_ros.robot.settings import ActionSettings
 
 
-def continuous(actions: np.ndarray, near: np.ndarray, action: ActionSettings) -> np.ndarray:
+def continuous(
+    actions: np.ndarray, near: np.ndarray, action: ActionSettings, turns: np.ndarray
+) -> np.ndarray:
     """The same orientations by numbers that do not jump.
 
     A quaternion and its negative are one orientation, an angle and the angle + 2 pi too; halfway
@@ -19,11 +21,12 @@ def continuous(actions: np.ndarray, near: np.ndarray, action: ActionSettings) ->
         actions: (T, A) in ROS units.
         near: (A,) where it begins; NaN where unknown.
         action: with the outputs.
+        turns: (A,) bool, of joints that turn without end.
 
     Returns:
-        (T, A), changed in the orientations of poses alone.
+        (T, A), changed in the orientations of poses and in these joints alone.
     """
-    poses = _orientations(action)
+    poses = [*_orientations(action), *([int(j)] for j in np.flatnonzero(turns))]
     if not poses:
         return actions
     # From where it is; else as the first step has it.
@@ -50,6 +53,20 @@ def _orientations(action: ActionSettings) -> list[list[int]]:
         for output in action.outputs
         if output.type == POSE
     ]
+
+
+def nearest_turn(positions: np.ndarray, near: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Where joints are, by the numbers nearest to others.
+
+    Args:
+        positions: (A,) as the driver says: some count turns, some do not.
+        near: (A,) what they are compared with; NaN where there is nothing.
+        turns: (A,) bool, of joints that turn without end.
+    """
+    if not turns.any():
+        return positions
+    apart = np.where(turns, np.nan_to_num(near - positions), 0.0)
+    return positions + 2 * math.pi * np.round(apart / (2 * math.pi))
 
 
 def to_quaternion(values: Mapping[str, float]) -> tuple[float, float, float, float]:

@@ -36,6 +36,7 @@ POSITION, VELOCITY, RELATIVE = "position", "velocity", "relative"
 KINDS = ("auto", POSITION, VELOCITY, RELATIVE)
 STOP, REPEAT, ZERO = "stop", "repeat", "zero"
 HOLDS = ("auto", STOP, REPEAT, ZERO)
+USUAL_DT_S = 1 / 30
 AXES = "xyz"
 TWIST_NAMES = tuple(f"{vector}.{axis}" for vector in ("linear", "angular") for axis in AXES)
 POSITION_NAMES = tuple(f"position.{axis}" for axis in AXES)
@@ -76,12 +77,14 @@ class ValueTable:
 
     Attributes:
         first_step: (A,) how far the next step may be from where the value is; infinity for any.
+        step: (A,) how far each other step may be from the one before it; likewise.
         is_position: (A,) bool, of values that state says the place of.
         is_played: (A,) bool, of values that this node plays by time.
         urdf_names: of the values that are joint positions, by action name.
     """
 
     first_step: np.ndarray
+    step: np.ndarray
     is_position: np.ndarray
     is_played: np.ndarray
     urdf_names: dict[str, str]
@@ -104,7 +107,22 @@ class ValueTable:
                     for name, renamed in zip(output.names, output.rename, strict=True)
                     if output.type != GRIPPER or name in settings.state.joints
                 }
-        return cls(first_step, is_position, played, urdf_names)
+        step = _steps(settings, first_step, is_position)
+        return cls(first_step, step, is_position, played, urdf_names)
+
+
+def _steps(settings: Settings, first_step: np.ndarray, is_position: np.ndarray) -> np.ndarray:
+    """From limits.step; by default as first_step, which is meant for steps of 1/30 s or less."""
+    given = settings.limits.step
+    if given == "auto":
+        return first_step * max(1.0, settings.action.dt_s / USUAL_DT_S)
+    steps = np.array(given if isinstance(given, list) else [given] * len(first_step), np.float64)
+    if len(steps) != len(first_step):
+        raise ValueError(
+            f"limits.step has {len(steps)} values, action.names {len(first_step)}: give each of "
+            "them one (0.0 is no limit), or one number for all"
+        )
+    return np.where((steps > 0) & is_position, steps, np.inf)
 
 
 def check_outputs(settings: Settings) -> None:

@@ -66,12 +66,32 @@ ACTION_SPECS = (
     Spec("limits.upper", DOUBLES, "upper limit, likewise"),
     Spec("limits.velocity", DOUBLES, "limit of its speed, in rad/s or m/s; likewise"),
     Spec(
+        "limits.acceleration",
+        DOUBLES,
+        "limit of its acceleration, in rad/s² or m/s²; likewise, and no URDF has one. No chunk is "
+        "refused for it: what is commanded follows the chunk within it, later where it must",
+    ),
+    Spec(
         "limits.first_step",
         AUTO,
         "how far the next step may be from what the joint was told last, or from where it is, in "
         "rad or m, in [0, 100]: one number, or one for each of action.names; 0 for no limit. "
         f"auto: {TURN} rad, and {SLIDE} m where the unit is m. For joint positions only",
         check=check_first_step,
+    ),
+    Spec(
+        "limits.step",
+        AUTO,
+        "how far a step of a chunk may be from the one before it, as limits.first_step; auto: as "
+        "far as that, and in proportion more where action.dt_s is above 1/30 s",
+        check=check_first_step,
+    ),
+    Spec(
+        "limits.continuous",
+        STRINGS,
+        "which of action.names are joints that turn without end (with "
+        "limits.from_robot_description, those of this type too): they go the short way, and what "
+        "is commanded does not jump by a turn",
     ),
     Spec(
         "limits.from_robot_description",

@@ -40,9 +40,10 @@ def test_joints_have_the_controllers_names_and_velocities_where_they_are_that():
     assert trajectory.points[0].time_from_start.nanosec == 20_000_000
 
 
-def test_points_of_the_past_are_left_out_and_the_others_have_their_velocities():
-    actions, speeds = np.arange(4.0)[:, None], np.array([[7.0], [8.0]])
-    message = to_joint_trajectory(0, ["j"], actions, 0.1, 2, speeds)
-    assert [list(p.positions) + list(p.velocities) for p in message.points] == [[2, 7], [3, 8]]
-    assert [p.time_from_start.nanosec for p in message.points] == [300_000_000, 400_000_000]
-    assert not to_joint_trajectory(0, ["j"], actions, 0.1).points[0].velocities
+def test_the_points_of_a_trajectory_are_timed_from_its_stamp():
+    times_ns = np.array([1_300_000_000, 2_400_000_000])
+    positions, velocities = np.array([[2.0], [3.0]]), np.array([[7.0], [0.0]])
+    message = to_joint_trajectory(10**9, ["j"], times_ns, positions, velocities)
+    assert [list(p.positions) + list(p.velocities) for p in message.points] == [[2, 7], [3, 0]]
+    times = [(p.time_from_start.sec, p.time_from_start.nanosec) for p in message.points]
+    assert times == [(0, 300_000_000), (1, 400_000_000)]

@@ -234,3 +234,34 @@ def test_a_call_that_makes_no_sense_is_explained(actions, more, said):
 def test_a_step_time_that_is_none_is_refused(dt_s):
     with pytest.raises(ValueError, match="dt_s must be above 0"):
         check_chunk(still(), dt_s, LIMITS)
+
+
+def limits_of_one() -> JointLimits:
+    return JointLimits.of(["j"], ["rad"], lower={}, upper={}, velocity={})
+
+
+def test_a_step_within_a_chunk_has_a_limit_too():
+    actions = np.zeros((12, 1))
+    actions[8:] = 2.0
+    checked = check_chunk(actions, 1 / 30, limits_of_one(), step=0.2)
+    assert "'j' at step 8: 2 rad from the step before it; limits.step allows 0.2" in checked.text
+    assert checked.actions is None
+    clamped = check_chunk(actions, 1 / 30, limits_of_one(), step=0.2, mode="clamp")
+    assert np.abs(np.diff(clamped.actions[:, 0])).max() <= 0.2 + 1e-9
+    with pytest.raises(ValueError, match="step must be above 0"):
+        check_chunk(actions, 1 / 30, limits_of_one(), step=0.0)
+
+
+@pytest.mark.parametrize(
+    ("begins", "passes"), [(0.05, True), (0.3, True), (0.45, True), (0.6, True), (0.7, False)]
+)
+def test_a_grip_may_be_opened_from_where_the_joint_is_or_from_what_it_was_told(begins, passes):
+    checked = check_chunk(
+        np.full((5, 1), begins),
+        1 / 30,
+        limits_of_one(),
+        positions_now=np.array([0.05]),
+        measured=np.array([0.45]),
+        first_step=0.2,
+    )
+    assert (checked.actions is not None) == passes

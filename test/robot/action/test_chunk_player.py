@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from cls_vla_ros.robot.action.chunk_player import Chunk, ChunkPlayer, Command, Hold, next_index
+from cls_vla_ros.robot.action.chunk import Chunk, Command, Hold, next_index
+from cls_vla_ros.robot.action.chunk_player import ChunkPlayer
+from cls_vla_ros.robot.action.shaping import MotionLimits
 
 S = 10**9
 T0 = 1_700_000_000 * S  # as large as real stamps are: float64 has not enough digits for them
@@ -391,3 +393,110 @@ def test_at_a_hand_over_no_command_is_faster_than_both_chunks_and_their_differen
         most = (fastest + apart / blend_s) * tick_s
         assert abs(now.values[0] - before) <= most + 1e-8  # times are whole nanoseconds
         before = now.values[0]
+
+
+# Within limits
+
+PERIOD_NS = S // 50
+
+
+def limited(velocity=1.0, acceleration=5.0, **more) -> ChunkPlayer:
+    endless = np.full(2, np.inf)
+    of = MotionLimits(np.full(2, velocity), np.full(2, acceleration), -endless, endless)
+    return ChunkPlayer(blend_s=0.2, limits=of, **more)
+
+
+def commands(player: ChunkPlayer, begin_ns: int, count: int) -> np.ndarray:
+    """(count, A) of one every period; NaN where nothing is commanded."""
+    samples = [player.sample(begin_ns + n * PERIOD_NS) for n in range(count)]
+    return np.array([np.full(2, np.nan) if s.values is None else s.values for s in samples])
+
+
+def assert_within(values: np.ndarray, velocity=1.0, acceleration=5.0) -> None:
+    speeds = np.diff(values, axis=0) * 50
+    assert np.abs(speeds).max() <= velocity + 1e-6
+    assert np.abs(np.diff(speeds, axis=0)).max() * 50 <= acceleration + 1e-4
+
+
+def far() -> Chunk:
+    """Half a radian away, and back after a second."""
+    values = np.where(np.arange(60) < 30, 0.5, 0.0)
+    return Chunk(np.stack([values, -values], axis=1), 0, 1 / 30)
+
+
+def test_what_is_commanded_follows_a_chunk_within_the_limits():
+    player = limited()
+    assert not player.put(far(), 0, np.zeros(2))
+    values = commands(player, PERIOD_NS, 95)
+    assert_within(np.vstack([np.zeros((2, 2)), values]))
+    assert values[45, 0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_first_command_is_near_what_it_begins_at_however_late_it_comes():
+    player = limited(acceleration=np.inf)
+    player.put(far(), 0, np.zeros(2))
+    assert np.abs(player.sample(S // 2).values).max() <= 1.0 / 50 + 1e-9
+
+
+def test_a_new_chunk_goes_on_from_what_is_commanded_and_not_from_what_that_follows():
+    player = limited()
+    player.put(far(), 0, np.zeros(2))
+    before = commands(player, PERIOD_NS, 12)
+    now_ns = 12 * PERIOD_NS
+    np.testing.assert_array_equal(player.in_force(now_ns), before[-1])
+    player.put(Chunk(np.zeros((60, 2)), now_ns, 1 / 30), now_ns)
+    assert_within(np.vstack([before, commands(player, now_ns + PERIOD_NS, 40)]))
+
+
+def test_what_ends_comes_to_rest_within_the_limits_and_then_holds():
+    player = limited()
+    player.put(far(), 0, np.zeros(2))
+    before = commands(player, PERIOD_NS, 12)
+    player.flush("the chunk is refused")
+    after = commands(player, 13 * PERIOD_NS, 20)
+    ended = int(np.argmax(np.isnan(after[:, 0])))
+    assert 5 <= ended <= 12
+    assert np.isnan(after[ended:]).all()
+    assert_within(np.vstack([before, after[:ended], after[ended - 1]]))
+
+
+def test_what_brakes_says_so_and_a_stop_is_at_once():
+    player = limited(hold_publish_s=1.0)
+    player.put(far(), 0, np.zeros(2))
+    commands(player, PERIOD_NS, 12)
+    player.flush("the chunk is refused")
+    assert player.sample(13 * PERIOD_NS).brakes
+    player.flush("paused", repeats=False)
+    assert player.sample(14 * PERIOD_NS) == Hold("paused")
+
+
+def test_without_an_acceleration_nothing_brakes():
+    player = limited(acceleration=np.inf)
+    player.put(far(), 0, np.zeros(2))
+    commands(player, PERIOD_NS, 12)
+    player.flush("the chunk is refused")
+    assert player.sample(13 * PERIOD_NS).values is None
+
+
+def test_after_ticks_that_stalled_it_begins_at_rest():
+    player = limited()
+    player.put(far(), 0, np.zeros(2))
+    before = commands(player, PERIOD_NS, 12)
+    later = commands(player, 30 * PERIOD_NS, 3)
+    assert np.abs(later[0] - before[-1]).max() <= 5.0 * 0.02**2 / 2 + 1e-9
+
+
+def test_what_was_repeated_begins_at_rest_again():
+    player = limited(hold_publish_s=1.0)
+    player.put(Chunk(np.zeros((2, 2)), 0, 1 / 30), 0, np.zeros(2))
+    commands(player, PERIOD_NS, 12)
+    now_ns = 20 * PERIOD_NS
+    player.put(Chunk(np.ones((60, 2)), now_ns, 1 / 30), now_ns)
+    assert np.abs(player.sample(now_ns + PERIOD_NS).values).max() <= 5.0 * 0.02**2 / 2 + 1e-9
+
+
+def test_a_command_tells_what_it_follows():
+    player = limited()
+    player.put(far(), 0, np.zeros(2))
+    command = player.sample(S // 2)
+    np.testing.assert_allclose(command.target, [0.5, -0.5])

@@ -101,3 +101,28 @@ def test_a_joint_that_the_parameters_leave_out_has_no_limit():
 def test_limits_that_make_no_sense_are_refused(given, said):
     with pytest.raises(ValueError, match=said):
         JointLimits.of(["a"], ["rad"], **NONE | given)
+
+
+def test_an_acceleration_is_a_parameters_and_never_a_urdfs():
+    made = JointLimits.of(
+        ["a", "b"], ["rad"] * 2, lower={}, upper={}, velocity={}, acceleration={"b": 5.0}
+    )
+    np.testing.assert_array_equal(made.acceleration, [np.inf, 5.0])
+    with pytest.raises(ValueError, match="acceleration limits"):
+        JointLimits.of(["a"], ["rad"], lower={}, upper={}, velocity={}, acceleration={"a": 0.0})
+
+
+CONTINUOUS = '<robot><joint name="j" type="continuous"/></robot>'
+
+
+def test_a_joint_turns_without_end_if_the_urdf_or_a_parameter_says_so_and_has_no_range():
+    assert JointLimits.from_urdf(CONTINUOUS, ["j"]).continuous.tolist() == [True]
+    limited = JointLimits.from_urdf(CONTINUOUS, ["j"], lower={"j": -1.0})
+    assert limited.continuous.tolist() == [False]
+    given = {"lower": {}, "upper": {}, "velocity": {}, "acceleration": {"a": 2.0}}
+    both = JointLimits.from_urdf_and_given(CONTINUOUS, ["a", "x"], {"a": "j"}, given)
+    assert (both.continuous.tolist(), both.acceleration.tolist()) == ([True, False], [2.0, np.inf])
+    named = {"lower": {}, "upper": {}, "velocity": {}}
+    assert JointLimits.of(["a"], ["rad"], **named, continuous=["a"]).continuous.all()
+    with pytest.raises(ValueError, match="turns without end"):
+        JointLimits.of(["a"], ["rad"], **named | {"lower": {"a": -1.0}}, continuous=["a"])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cls_vla_ros.robot.action.chunk_player import Chunk
 from cls_vla_ros.robot.action.standing import USUAL_SLACK, Standing
+from cls_vla_ros.robot.action.trajectory import Path
 
 S = 10**9
 BOTH = np.ones(2, bool)
@@ -47,7 +47,7 @@ def test_a_value_without_a_first_step_has_a_slack_too():
 
 def test_after_a_takeover_nothing_stands():
     made = standing()
-    made.forget()
+    made.forget(S)
     assert made.start(np.array([0.51, 1.0]), S).tolist() == [0.51, 1.0]
 
 
@@ -57,16 +57,18 @@ def test_only_what_went_out_was_told():
     assert made.start(np.array([0.45, 0.2]), S).tolist() == [0.5, 0.2]
 
 
-def ramp() -> Chunk:
-    """From 1 to 2 in a second, beginning at 10 s."""
-    steps = np.linspace(1.0, 2.0, 11)
-    return Chunk(np.stack([steps, -steps], axis=1), 10 * S, 0.1)
+def ramp() -> Path:
+    """To 1 by 10 s, from 0.8 half a second before, and from 1 to 2 in a second; then it rests."""
+    times_ns = (S * np.array([9.5, 10.0, 11.0, 11.1])).astype(np.int64)
+    positions, velocities = np.array([0.8, 1.0, 2.0, 2.05]), np.array([0.0, 1.0, 1.0, 0.0])
+    both = np.array([1.0, -1.0])
+    return Path(times_ns, positions[:, None] * both, velocities[:, None] * both)
 
 
 def test_of_a_chunk_that_a_controller_has_the_step_of_that_time_stands():
     made = Standing(FIRST_STEP)
     made.sent(ramp(), np.array([0.8, -0.8]), BOTH, 9 * S + S // 2)
-    ends = {9.5: 0.8, 9.75: 0.9, 10.0: 1.0, 10.45: 1.45, 11.0: 2.0, 60.0: 2.0}
+    ends = {9.5: 0.8, 10.0: 1.0, 10.45: 1.45, 11.0: 2.0, 60.0: 2.05}
     for seconds, value in ends.items():
         np.testing.assert_allclose(made.at(round(seconds * S)), [value, -value])
 
@@ -94,3 +96,48 @@ def test_a_stop_takes_the_place_of_the_chunk():
     here = made.start(np.array([1.2, -1.2]), 10 * S + S // 2)
     made.told(here, np.array([1.2, -1.2]), BOTH)
     np.testing.assert_allclose(made.at(12 * S), [1.5, -1.5])
+
+
+def test_what_is_commanded_goes_on_as_it_was_sent_but_for_joints_that_others_moved():
+    made = Standing(FIRST_STEP)
+    made.sent(ramp(), np.array([0.8, -0.8]), BOTH, 9 * S + S // 2)
+    start = made.start(np.array([1.5, 0.7]), 10 * S + S // 2)
+    ahead = made.ahead(start, 10 * S + S // 2, 0.55)
+    np.testing.assert_allclose(ahead.times_ns / S, [10.5, 11.0, 11.05])
+    np.testing.assert_allclose(
+        ahead.positions[:, 0], [1.5, 2.0, ramp().at(11050 * S // 1000)[0][0]]
+    )
+    np.testing.assert_allclose(ahead.velocities[:2, 0], 1.0)
+    np.testing.assert_array_equal(ahead.positions[:, 1], 0.7)
+    np.testing.assert_array_equal(ahead.velocities[:, 1], 0.0)
+
+
+def test_a_first_point_that_was_put_off_is_not_overtaken():
+    made = Standing(FIRST_STEP)
+    made.sent(ramp(), np.array([0.8, -0.8]), BOTH, 9 * S + S // 2)
+    now_ns = 9 * S + 7 * S // 10
+    ahead = made.ahead(made.at(now_ns), now_ns, 0.1)
+    assert ahead.times_ns[-1] == 10 * S
+
+
+def test_what_controllers_were_told_is_known_until_they_have_come_to_something_else():
+    made = Standing(FIRST_STEP)
+    made.is_followed = True
+    made.sent(ramp(), np.array([0.8, -0.8]), BOTH, 9 * S + S // 2)
+    assert made.former(10 * S)[0] == []
+    made.forget(10 * S)
+    former, speed = made.former(10 * S)
+    np.testing.assert_allclose(former, [[1.0, -1.0], [2.05, -2.05]])
+    np.testing.assert_allclose(speed, 1.0)
+    begin = np.array([0.5, -0.5])
+    rests = Path(S * np.array([12, 13]), np.stack([begin, begin]), np.zeros((2, 2)))
+    made.sent(rests, begin, BOTH, 12 * S)
+    assert len(made.former(12 * S + S // 2)[0]) == 2
+    assert made.former(13 * S)[0] == []
+
+
+def test_a_preview_is_followed_by_nobody():
+    made = Standing(FIRST_STEP)
+    made.sent(ramp(), np.array([0.8, -0.8]), BOTH, 9 * S + S // 2)
+    made.forget(10 * S)
+    assert made.former(10 * S)[0] == []
