@@ -107,12 +107,15 @@ def test_each_inference_gives_a_chunk_and_a_trajectory(robot):
         assert (chunk.chunk_size, chunk.action_dim, chunk.dt) == (50, 3, 0.05)
         assert trajectory.joint_names == JOINTS
         points = np.array([point.positions for point in trajectory.points])
-        assert 0 < len(points) <= 50  # none of the past
-        np.testing.assert_array_equal(points.reshape(-1), np.array(chunk.data)[-points.size :])
-        times = [
-            p.time_from_start.sec + p.time_from_start.nanosec / 1e9 for p in trajectory.points
-        ]
-        np.testing.assert_allclose(times, 0.05 * np.arange(51 - len(points), 51))
+        times = np.array(
+            [p.time_from_start.sec + p.time_from_start.nanosec / 1e9 for p in trajectory.points]
+        )
+        assert (np.diff(times) > 0).all()
+        # The way there comes first; then it is the chunk, each step when it is due.
+        steps = np.array(chunk.data).reshape(50, 3)
+        last = min(len(points), 45)
+        np.testing.assert_array_equal(points[-last:], steps[-last:])
+        np.testing.assert_allclose(times[-last:], 0.05 * np.arange(51 - last, 51))
 
 
 def test_the_policy_sees_the_joints_by_name_in_its_own_units(make_robot, monkeypatch):
