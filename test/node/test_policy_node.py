@@ -115,7 +115,7 @@ def test_each_inference_gives_a_chunk_and_a_trajectory(robot):
         steps = np.array(chunk.data).reshape(50, 3)
         last = min(len(points), 45)
         np.testing.assert_array_equal(points[-last:], steps[-last:])
-        np.testing.assert_allclose(times[-last:], 0.05 * np.arange(51 - last, 51))
+        np.testing.assert_allclose(times[-last:], 0.05 * np.arange(51 - last, 51), atol=1e-6)
 
 
 def test_the_policy_sees_the_joints_by_name_in_its_own_units(make_robot, monkeypatch):

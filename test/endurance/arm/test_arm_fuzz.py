@@ -19,6 +19,7 @@ from cls_vla_ros.robot.action.trajectory import LEAD_S, Path
 from cls_vla_ros.robot.inference_loop import InferenceLoop
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus" / "arm_seeds.txt"
+OPEN = CORPUS.with_name("arm_seeds_open.txt")
 SEQUENCES = 150
 
 
@@ -34,6 +35,13 @@ def test_a_hundred_sequences_of_random_events_command_nothing_wrong():
 
 @pytest.mark.parametrize("seed", read_seeds(CORPUS))
 def test_what_once_failed_does_not_any_more(seed):
+    assert World(draw(seed)).run() == []
+
+
+@pytest.mark.xfail(strict=True, reason="open: docs/endurance.md says what each is about")
+@pytest.mark.parametrize("seed", read_seeds(OPEN))
+def test_what_is_still_wrong(seed):
+    """One that passes is mended: it belongs into the corpus then."""
     assert World(draw(seed)).run() == []
 
 
