@@ -4,16 +4,17 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from lerobot.processor import PolicyProcessorPipeline
-from torch import Tensor
 
 from cls_vla_ros.engine import make_engine
 from cls_vla_ros.inference.handover import Chunk, Handover
 from cls_vla_ros.inference.job import Job, discard_used_prefixes
+from cls_vla_ros.inference.noise import Noise
 from cls_vla_ros.inference.observation import Observation, check_observation
 from cls_vla_ros.inference.preprocessing import Preprocessor
 from cls_vla_ros.inference.result import Inference
@@ -79,7 +80,7 @@ class PolicyServer:
         self.state_std = state_std(preprocessor, feature.shape[0] if feature else 0)
         self.glance = GlanceLook.of(policy)
         self.engine = make_engine(policy, engine, dtype, self.preprocess.max_tokens, kernels)
-        self._noise = torch.Generator()  # on the CPU, so that a seed means the same everywhere
+        self._noise = Noise((self.config.chunk_size, self.config.max_action_dim))
         self._first_episode = episode
         self._inference_lock = threading.Lock()
         self.seed(seed)
@@ -89,8 +90,8 @@ class PolicyServer:
 
     def session(self, name: str = DEFAULT) -> Session:
         """The session of that name, made at the first call."""
-        config = self.config
         with self._sessions_lock:
+            config = self.config
             if name not in self._sessions:
                 session = Session(
                     config.cls_similarity_threshold,
@@ -106,14 +107,15 @@ class PolicyServer:
                 self._sessions[name] = session
             return self._sessions[name]
 
-    def seed(self, seed: int | None) -> None:
+    def seed(self, seed: int | None, session: str | None = None) -> None:
         """Begin the denoising noise anew: the n-th inference after it has the same each time.
 
         Args:
             seed: of the noise; None draws another one every time.
+            session: which has noise of its own from now on; None for all that have none.
         """
         with self._inference_lock:
-            self._noise.manual_seed(torch.Generator().seed() if seed is None else seed)
+            self._noise.seed(seed, session)
 
     def reset(self, session: str = DEFAULT) -> int:
         """Forget a session's episode: CLS history, cached prefixes, its statistics.
@@ -144,22 +146,23 @@ class PolicyServer:
         Raises:
             ValueError: the observation is not what the policy takes. Nothing has changed then.
         """
-        self._check(observation)
-        with self._inference_lock:
-            started = time.perf_counter()
-            job = self._begin(self.session(session), observation, episode, handover)
-            run_jobs(self.engine, [job], self._draw_noise(1))
-            self._finish(job)
-            return self._commit(job, started)
+        given = {session: observation}, {session: episode}, {session: handover}
+        return self.infer_batch(*given)[session]
 
-    def infer_batch(self, observations: dict[str, Observation]) -> dict[str, Inference]:
+    def infer_batch(
+        self,
+        observations: dict[str, Observation],
+        episodes: Mapping[str, int | None] = MappingProxyType({}),
+        handovers: Mapping[str, Handover | None] = MappingProxyType({}),
+    ) -> dict[str, Inference]:
         """Infer for several sessions at once; each has its own decision, as in `infer`.
 
-        Sessions whose prefix must be computed share one run of the model where their pictures have
-        the same sizes.
+        Prefixes that must be computed share a run of the model where pictures have the same sizes.
 
         Args:
             observations: by session.
+            episodes: by session, see `infer`.
+            handovers: likewise.
 
         Raises:
             ValueError: one of the observations is not what the policy takes. Nothing has changed.
@@ -169,10 +172,10 @@ class PolicyServer:
         with self._inference_lock:
             started = time.perf_counter()
             jobs = {
-                name: self._begin(self.session(name), observation, None)
-                for name, observation in observations.items()
+                name: self._begin(name, given, episodes.get(name), handovers.get(name))
+                for name, given in observations.items()
             }
-            run_jobs(self.engine, list(jobs.values()), self._draw_noise(len(jobs)))
+            run_jobs(self.engine, list(jobs.values()), self._noise.draw(jobs))
             # All before the first is committed: what one robot's fault stops leaves no trace.
             for job in jobs.values():
                 if self.preprocess.remembers_state and len(jobs) > 1:
@@ -214,14 +217,12 @@ class PolicyServer:
         """Forget a session altogether, and free its cached prefixes: a robot that is gone."""
         with self._sessions_lock:
             self._sessions.pop(session, None)
+            self._noise.forget(session)
 
     def _begin(
-        self,
-        session: Session,
-        observation: Observation,
-        episode: int | None,
-        handover: Handover | None = None,
+        self, name: str, observation: Observation, episode: int | None, handover: Handover | None
     ) -> Job:
+        session = self.session(name)
         episode = session.episode if episode is None else episode
         if self._processors_know != (session, episode):
             self.preprocess.reset()
@@ -282,10 +283,6 @@ class PolicyServer:
         check_observation(observation, self.config, self._cameras)
         self._tell_left_out(observation.images)
         self.engine.check_pictures({n: i.shape[:2] for n, i in observation.images.items()})
-
-    def _draw_noise(self, count: int) -> Tensor:
-        shape = (1, self.config.chunk_size, self.config.max_action_dim)
-        return torch.cat([torch.randn(shape, generator=self._noise) for _ in range(count)])
 
     def _tell_left_out(self, given: Collection[str]) -> None:
         """Say once which of the policy's pictures it does without."""

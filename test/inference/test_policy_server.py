@@ -340,7 +340,7 @@ def test_a_batch_of_sessions_is_each_sessions_own_inference(loaded, make_observa
     alone, together = PolicyServer(*loaded), PolicyServer(*loaded)
     noise = torch.randn(1, 50, 32)
     for server in (alone, together):
-        monkeypatch.setattr(server, "_draw_noise", lambda count: noise.repeat(count, 1, 1))
+        monkeypatch.setattr(server._noise, "draw", lambda who: noise.repeat(len(who), 1, 1))
         server.session("c").limits = ReuseLimits(allow_untrained=True, guard_frozen=False)
         server.session("c").threshold = -1.0
         server.infer(make_observation(3), "c")
@@ -364,6 +364,29 @@ def test_a_batch_of_sessions_is_each_sessions_own_inference(loaded, make_observa
     assert mean == pytest.approx(np.mean(by_hand))
     thresholds = [i.decision.threshold for i in batch.values() if i.decision.has_history]
     assert should_cache == (mean > np.mean(thresholds))
+
+
+def test_noise_of_its_own_makes_a_session_what_it_is_alone(loaded, make_observation):
+    """Whatever others infer meanwhile, and in whatever batches."""
+    alone, together = PolicyServer(*loaded), PolicyServer(*loaded)
+    alone.seed(7, "a")
+    together.seed(7, "a")
+    expected = [alone.infer(make_observation(n, stamp_s=n / 10), "a").actions for n in range(3)]
+    seen = [make_observation(n, stamp_s=n / 10) for n in range(3)]
+    made = [together.infer(seen[0], "a").actions]
+    together.infer(make_observation(5), "b")
+    made.append(together.infer_batch({"b": make_observation(6), "a": seen[1]})["a"].actions)
+    made.append(together.infer(seen[2], "a", episode=0).actions)
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+
+
+def test_a_batch_knows_each_episode(loaded, make_observation):
+    server = PolicyServer(*loaded, episode=3)
+    server.reset("a")
+    batch = server.infer_batch({"a": make_observation(), "b": make_observation()}, {"a": 3})
+    assert (batch["a"].episode, batch["b"].episode) == (3, 3)
+    assert server.session("a").statistics.inferences == 0  # it was one of the past
+    assert server.session("b").statistics.inferences == 1
 
 
 def test_a_batch_without_any_history_may_be_cached(loaded, make_observation):
@@ -437,7 +460,7 @@ def test_relative_actions_of_a_batch_are_relative_to_each_robots_own_state(
     noise = torch.randn(1, 50, 32)
     servers = [PolicyServer(policy, pre, post) for _ in range(2)]
     for server in servers:
-        server._draw_noise = lambda count: noise.repeat(count, 1, 1)
+        server._noise.draw = lambda who: noise.repeat(len(who), 1, 1)
     batch = servers[0].infer_batch(observations)
     for name, observation in observations.items():
         single = servers[1].infer(observation, name)
@@ -541,7 +564,7 @@ def test_a_batch_may_mix_robots_with_one_and_with_two_cameras(
     noise = torch.randn(1, 50, 32)
     alone, together = PolicyServer(*loaded), PolicyServer(*loaded)
     for server in (alone, together):
-        monkeypatch.setattr(server, "_draw_noise", lambda count: noise.repeat(count, 1, 1))
+        monkeypatch.setattr(server._noise, "draw", lambda who: noise.repeat(len(who), 1, 1))
     batch = together.infer_batch(observations)
     for name, observation in observations.items():
         np.testing.assert_allclose(

@@ -1,0 +1,1 @@
+"""A PolicyServer at the far end of a websocket: protocol and client. Neither torch nor lerobot."""
