@@ -3,6 +3,10 @@
 They import each installed distribution whose name begins with `lerobot_policy_`, by its name.
 """
 
-import cls_vla_ros.policy
+from cls_vla_ros.policy import (
+    CLSSmolVLAConfig,
+    CLSSmolVLAPolicy,
+    make_cls_smolvla_pre_post_processors,
+)
 
-__all__ = ["cls_vla_ros"]
+__all__ = ["CLSSmolVLAConfig", "CLSSmolVLAPolicy", "make_cls_smolvla_pre_post_processors"]

@@ -1,20 +1,17 @@
 """The policy's inference, made fast: static shapes, fused kernels, CUDA graphs. No ROS."""
 
-from cls_vla_ros.engine.choose import DTYPES, ENGINES, check_engine, make_engine
-from cls_vla_ros.engine.engine import Engine
-from cls_vla_ros.engine.failures import DeviceFailedError
-from cls_vla_ros.engine.guidance import Guide
-from cls_vla_ros.engine.prefix import EncodedPrefix
-from cls_vla_ros.engine.sample import Sample
+from cls_vla_ros.console.lazy import lazy
 
-__all__ = [
-    "DTYPES",
-    "ENGINES",
-    "DeviceFailedError",
-    "EncodedPrefix",
-    "Engine",
-    "Guide",
-    "Sample",
-    "check_engine",
-    "make_engine",
-]
+_MODULES = {
+    "DTYPES": "names",
+    "ENGINES": "names",
+    "DeviceFailedError": "failures",
+    "EncodedPrefix": "prefix",
+    "Engine": "engine",
+    "Guide": "guidance",
+    "Sample": "sample",
+    "check_engine": "choose",
+    "make_engine": "choose",
+}
+__all__ = list(_MODULES)
+__getattr__ = lazy(__name__, _MODULES)

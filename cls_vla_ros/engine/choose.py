@@ -6,6 +6,7 @@ import torch
 
 from cls_vla_ros.engine.cuda_graph_engine import CudaGraphEngine
 from cls_vla_ros.engine.engine import Engine
+from cls_vla_ros.engine.names import DTYPES, ENGINES, KERNELS
 from cls_vla_ros.engine.torch_ops import TorchOps
 from cls_vla_ros.engine.triton.ops import TritonOps
 from cls_vla_ros.engine.weights.read_weights import read_sizes
@@ -13,10 +14,6 @@ from cls_vla_ros.engine.weights.weights import Sizes
 from cls_vla_ros.policy.modeling_cls_smolvla import CLSSmolVLAPolicy
 
 logger = logging.getLogger(__name__)
-
-ENGINES = ("auto", "eager", "cuda_graph")
-DTYPES = ("auto", "float32", "bfloat16")
-KERNELS = ("auto", "torch", "triton")
 
 
 def make_engine(

@@ -1,9 +1,13 @@
 """What a device does when it can do no more."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 class DeviceFailedError(RuntimeError):
@@ -17,6 +21,8 @@ def device_failures(device: torch.device) -> Iterator[None]:
     Raises:
         DeviceFailedError: instead of torch's OutOfMemoryError or AcceleratorError.
     """
+    import torch  # not where the error alone is used
+
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -1,11 +1,15 @@
 """From one chunk to the next without a jump: what the next one is held to."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from cls_vla_ros.engine import Guide
+    from cls_vla_ros.engine import Guide
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Chunk:
 
     def guide(self, stamp_s: float, handover: Handover) -> Guide | None:
         """What the chunk of an observation at that time is held to; None without overlap."""
+        from cls_vla_ros.engine import Guide  # not where `Handover` alone is used: it needs torch
+
         done = round((stamp_s - self.stamp_s) / handover.dt_s)  # steps before the new one begins
         if not 0 <= done < len(self.actions):
             return None

@@ -1,13 +1,18 @@
 """What one inference made, and how."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from cls_vla_ros.inference.reuse.reasons import Reason
-from cls_vla_ros.policy.scene_gate import GateDecision
+from cls_vla_ros.policy.thresholds import GateDecision
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

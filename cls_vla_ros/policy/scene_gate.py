@@ -7,13 +7,13 @@ one, or the one that calibration found for the time between the two and the robo
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from cls_vla_ros.policy.thresholds import (
     THRESHOLD_PRESETS,
+    GateDecision,
     Row,
     parse_rows,
     parse_threshold,
@@ -21,30 +21,6 @@ from cls_vla_ros.policy.thresholds import (
 )
 
 SEEN, PREDICTED = 0, 1
-
-
-@dataclass(frozen=True)
-class GateDecision:
-    """What the gate saw in one full inference, and what it decided.
-
-    Attributes:
-        similarity: mean over the batch of `per_sample`, in [-1, 1]; NaN without history.
-        per_sample: the cosine of each sample of the batch, B values; NaN without history.
-        threshold: the threshold that the similarity was compared with.
-        has_history: whether there was a previous full inference to compare with.
-        should_cache: similarity > threshold, or no history: this prefix may be kept for reuse.
-    """
-
-    similarity: float
-    per_sample: tuple[float, ...]
-    threshold: float
-    has_history: bool
-    should_cache: bool
-
-    @property
-    def scene_changed(self) -> bool:
-        """There was something to compare with, and it was not as predicted."""
-        return self.has_history and not self.should_cache
 
 
 class SceneGate:

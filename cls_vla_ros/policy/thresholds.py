@@ -1,7 +1,8 @@
-"""The gate's thresholds: a number, a preset's, or by interval and motion from calibration."""
+"""The gate's thresholds, a number, a preset's, or by interval from calibration; its decision."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,30 @@ import numpy as np
 # A higher threshold is the stricter one, because caching needs similarity > threshold. (The guide
 # that this project comes from has the labels the other way round, against its own rule.)
 THRESHOLD_PRESETS = {"strict": 0.7, "balanced": 0.5, "relaxed": 0.3}
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """What the gate saw in one full inference, and what it decided.
+
+    Attributes:
+        similarity: mean over the batch of `per_sample`, in [-1, 1]; NaN without history.
+        per_sample: the cosine of each sample of the batch, B values; NaN without history.
+        threshold: the threshold that the similarity was compared with.
+        has_history: whether there was a previous full inference to compare with.
+        should_cache: similarity > threshold, or no history: this prefix may be kept for reuse.
+    """
+
+    similarity: float
+    per_sample: tuple[float, ...]
+    threshold: float
+    has_history: bool
+    should_cache: bool
+
+    @property
+    def scene_changed(self) -> bool:
+        """There was something to compare with, and it was not as predicted."""
+        return self.has_history and not self.should_cache
 
 
 class Row(NamedTuple):

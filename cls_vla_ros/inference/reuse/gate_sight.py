@@ -9,7 +9,7 @@ from collections import deque
 
 import numpy as np
 
-from cls_vla_ros.policy.scene_gate import GateDecision
+from cls_vla_ros.policy.thresholds import GateDecision
 
 RUN = 20  # consecutive evaluations
 BLIND = 0.5  # of the smallest spread that calibration saw

@@ -1,10 +1,14 @@
 """When a cached prefix may be used again."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+if TYPE_CHECKING:
+    from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class ReuseLimits:
     adaptive: bool = False
 
     @classmethod
-    def of_checkpoint(cls, config: CLSSmolVLAConfig) -> "ReuseLimits":
+    def of_checkpoint(cls, config: CLSSmolVLAConfig) -> ReuseLimits:
         """The defaults, with the limits that calibration found, if it did.
 
         Args:
@@ -54,7 +58,7 @@ class ReuseLimits:
         return cls(**{name: value for name, value in found.items() if value is not None})
 
     @classmethod
-    def always(cls, cameras: Iterable[str]) -> "ReuseLimits":
+    def always(cls, cameras: Iterable[str]) -> ReuseLimits:
         """A prefix lives until the caller ends its life: no age, no guard.
 
         The gate has no say either where the session's threshold is -1, which every cosine is
