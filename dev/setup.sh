@@ -38,7 +38,9 @@ echo "== Downloading ROS 2 Jazzy, lerobot and PyTorch with its CUDA libraries: 2
 }
 # A ROS of the user's own, sourced in this shell, must not be mixed with the wheels.
 env -u PYTHONPATH .venv/bin/python -m pip install --disable-pip-version-check \
-  -r requirements/runtime.txt -r requirements/training.txt -r requirements/ros-wheels.txt -r requirements/dev.txt -c requirements/constraints.txt |
+  -r requirements/runtime.txt -r requirements/training.txt -r requirements/serve.txt -r requirements/ros-wheels.txt -r requirements/dev.txt \
+  -c requirements/constraints.txt |
   { grep -v "^Requirement already satisfied" || true; }
+env -u PYTHONPATH .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps -r requirements/dev-no-deps.txt
 echo "$wanted" >.venv/.ready
 echo "== .venv is ready"

@@ -16,7 +16,7 @@ from faults.table import write_table
 from cls_vla_ros.inference import Observation
 from cls_vla_ros.policy.checkpoint.random_checkpoint import make_random_checkpoint
 
-pytest_plugins = ["fixtures.policies", "fixtures.recordings"]
+pytest_plugins = ["fixtures.policies", "fixtures.recordings", "fixtures.served"]
 
 CAMERAS = {"observation.images.front": (48, 64), "observation.images.wrist": (60, 60)}
 STATE_DIM, ACTION_DIM = 3, 3

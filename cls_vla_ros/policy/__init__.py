@@ -1,6 +1,6 @@
 """SmolVLA with CLS tokens, as a lerobot policy plugin of type `cls_smolvla`.
 
-Importing CLSSmolVLAConfig registers the policy with lerobot. Its own commands do that by themselves
+Importing CLSSmolVLAConfig registers the policy with lerobot. Its own commands do that themselves
 (`lerobot-train --policy.type=cls_smolvla`), since the distribution `lerobot_policy_cls_smolvla` is
 installed with it.
 

@@ -1,11 +1,17 @@
 """What a robot gets: actions, and all that an `Inference` says; and what it is told at first."""
 
-import time
+from __future__ import annotations
 
-from cls_vla_ros.inference import Inference, PolicyServer
+import time
+from typing import TYPE_CHECKING
+
+from cls_vla_ros.inference import Inference
 from cls_vla_ros.inference.remote.protocol import PROTOCOL
-from cls_vla_ros.policy.checkpoint.dataset_stats import Seen
 from cls_vla_ros.serve.request import Request
+
+if TYPE_CHECKING:
+    from cls_vla_ros.inference import PolicyServer
+    from cls_vla_ros.policy.checkpoint.dataset_stats import Seen
 
 CONFIG = (  # of the policy, what a node asks it for
     *("device", "chunk_size", "use_cls_head", "cls_head_trained", "cls_similarity_threshold"),

@@ -102,7 +102,12 @@ def deploy(
     serve.run(deployment.bind(settings), name=NAME, route_prefix="/")
 
 
-def stop() -> None:
-    """End the application, and Ray with it where it was ours."""
-    serve.shutdown()
+def stop(*, is_ours: bool) -> None:
+    """End the application, and with it Ray where that is ours.
+
+    Args:
+        is_ours: whether `start_ray` started it.
+    """
+    if not is_ours:
+        serve.delete(NAME)  # drained; its other applications go on
     ray.shutdown()

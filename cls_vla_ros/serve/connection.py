@@ -27,6 +27,26 @@ class Closing(Exception):  # noqa: N818
     """The connection ends now: (code, reason)."""
 
 
+class RateLimit:
+    """A bucket of tokens that holds one second's requests."""
+
+    def __init__(self, rate_hz: float) -> None:
+        """Full at first."""
+        self._rate_hz, self._full_s, self._at_s = rate_hz, 1.0, 0.0
+
+    def check(self, now_s: float) -> None:
+        """Take one for a request.
+
+        Raises:
+            RequestError: there is none.
+        """
+        self._full_s = min(1.0, self._full_s + now_s - self._at_s)
+        self._at_s = now_s
+        if self._full_s < 1 / self._rate_hz:
+            raise RequestError(f"more than {self._rate_hz:g} requests in a second: ask less often")
+        self._full_s -= 1 / self._rate_hz
+
+
 class Connection:
     """Of one robot, while it lasts."""
 
@@ -42,12 +62,12 @@ class Connection:
         """Take the socket over, which nobody has accepted yet."""
         self._socket, self._settings, self._sessions = socket, settings, sessions
         self._batcher, self._metrics, self._metadata = batcher, metrics, metadata
-        given = socket.headers.get(SESSION_HEADER, "") or socket.query_params.get("session", "")
+        given = socket.headers.get(SESSION_HEADER, "")  # by which Ray chose this replica
         self._is_named = bool(given)
         self._session = given or f"unnamed-{uuid.uuid4().hex}"
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._end: tuple[int, str] | None = None
-        self._tokens_s = self._tokens_at_s = 0.0
+        self._rate = RateLimit(settings.max_rate_hz)
 
     async def serve(self) -> None:
         """Until either side ends it."""
@@ -120,7 +140,7 @@ class Connection:
         """Actions, or in words why there are none."""
         arrived_s = time.monotonic()
         try:
-            self._check_rate(arrived_s)
+            self._rate.check(arrived_s)
             request = await run_in_threadpool(lambda: parse(unpack(data)))  # pictures take a while
             if request.session and request.session != self._session:
                 self._rename(request.session)
@@ -151,15 +171,6 @@ class Connection:
         except Closing as closing:
             self.end(*closing.args)
             raise RequestError(closing.args[1]) from None
-
-    def _check_rate(self, now_s: float) -> None:
-        """A token bucket that holds one second's requests."""
-        rate_hz = self._settings.max_rate_hz
-        self._tokens_s = min(1.0, self._tokens_s + now_s - self._tokens_at_s)
-        self._tokens_at_s = now_s
-        if self._tokens_s < 1 / rate_hz:
-            raise RequestError(f"more than {rate_hz:g} requests in a second: ask less often")
-        self._tokens_s -= 1 / rate_hz
 
     async def _send(self, made: dict | str) -> None:
         if isinstance(made, str):  # openpi's clients take text for an error

@@ -5,15 +5,10 @@ import os
 import time
 from dataclasses import replace
 
-import torch
 from fastapi import FastAPI, WebSocket
 from ray import serve
 
-from cls_vla_ros.inference import PolicyServer, load_policy
 from cls_vla_ros.inference.observation import check_observation
-from cls_vla_ros.policy.checkpoint.dataset_stats import read_seen
-from cls_vla_ros.policy.checkpoint.location import locate
-from cls_vla_ros.robot.demo_policy import resolve_policy_path
 from cls_vla_ros.serve.answer import answer, describe, reset_answer
 from cls_vla_ros.serve.batcher import Batcher, Work
 from cls_vla_ros.serve.connection import Connection
@@ -37,15 +32,10 @@ class PolicyReplica:
             FileNotFoundError: there is no such checkpoint.
             ValueError: it cannot be used.
         """
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+        from cls_vla_ros.serve.model import load  # torch is needed here alone: it takes seconds
+
         self._settings = settings
-        folder = locate(resolve_policy_path(settings.policy))
-        loaded = load_policy(folder, settings.device)
-        loaded[0].config.num_steps = settings.num_steps or loaded[0].config.num_steps
-        self._server = PolicyServer(*loaded, engine=settings.engine, dtype=settings.dtype)
-        del loaded  # the engine has its weights now
-        self._server.warm_up(print)
-        self._seen = read_seen(folder)
+        self._server, self._seen = load(settings)
         self._name = serve.get_replica_context().replica_id.unique_id
         self._metrics = Metrics()
         self._sessions = Sessions(self._server, settings.max_sessions, settings.idle_s)

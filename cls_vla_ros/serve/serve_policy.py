@@ -53,7 +53,7 @@ def main() -> None:
             every_node=args.every_node,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        stop()
+        stop(is_ours=not args.address)
         sys.exit(f"serve_policy: {error}")
     scheme = "wss" if tls else "ws"
     print(f"serve_policy: ready at {scheme}://{args.host}:{args.port}", flush=True)
@@ -61,7 +61,7 @@ def main() -> None:
         print("serve_policy: Ray's dashboard is at http://127.0.0.1:8265", flush=True)
     ended.wait()
     print("serve_policy: ending", flush=True)
-    stop()
+    stop(is_ours=not args.address)
 
 
 def parse_args(args: list[str]) -> argparse.Namespace:

@@ -1,10 +1,15 @@
 """The robots of one replica: who they are, and which episode each of them is in."""
 
+from __future__ import annotations
+
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from cls_vla_ros.inference import PolicyServer
 from cls_vla_ros.serve.request import Request, RequestError
+
+if TYPE_CHECKING:
+    from cls_vla_ros.inference import PolicyServer
 
 
 class FullError(Exception):
