@@ -8,6 +8,8 @@ import numpy as np
 
 from cls_vla_ros.policy.pictures import picture_names
 
+OBS_STATE = "observation.state"  # lerobot's, here for those that have no lerobot
+
 
 @dataclass(frozen=True)
 class Observation:

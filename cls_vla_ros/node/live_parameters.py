@@ -1,17 +1,23 @@
 """Parameters that may be set while the node runs: what each of them changes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rclpy.parameter import Parameter
 
-from cls_vla_ros.inference import Session, Statistics
+from cls_vla_ros.inference import Statistics
 from cls_vla_ros.node.command.commander import ARMED, Commander
 from cls_vla_ros.node.parameters import NodeParameters
-from cls_vla_ros.policy import CLSSmolVLAConfig
 from cls_vla_ros.robot.inference_loop import InferenceLoop
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
 from cls_vla_ros.robot.settings import Settings
+
+if TYPE_CHECKING:
+    from cls_vla_ros.inference import Session
+    from cls_vla_ros.policy import CLSSmolVLAConfig
 
 
 @dataclass(frozen=True)

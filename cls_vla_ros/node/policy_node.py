@@ -8,7 +8,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from cls_vla_ros.engine import DeviceFailedError
-from cls_vla_ros.inference import PolicyServer, Session, Statistics
+from cls_vla_ros.inference import Statistics
 from cls_vla_ros.node.command.commander import Commander
 from cls_vla_ros.node.connections import Connections, Diagnostics, Handlers, check_names
 from cls_vla_ros.node.graph import Graph, sources_of
@@ -25,8 +25,8 @@ from cls_vla_ros.node.transitions import refuse_impossible_transitions
 from cls_vla_ros.node.watchdog import Watchdog
 from cls_vla_ros.robot.action.check_settings import check_settings
 from cls_vla_ros.robot.inference_loop import InferenceLoop, Result
-from cls_vla_ros.robot.load_server import load_server, with_folder
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
+from cls_vla_ros.robot.policy_source import open_policy
 from cls_vla_ros.robot.settings import NODE_NAME
 
 
@@ -46,8 +46,7 @@ class PolicyNode(LifecycleNode):
         """
         super().__init__(NODE_NAME, **kwargs)
         self._loop: InferenceLoop | None = None
-        self._server: PolicyServer | None = None
-        self._session: Session | None = None
+        self._server = self._session = None  # PolicyServer or RemotePolicyServer, and its session
         self._buffer: ObservationBuffer | None = None
         self._output: ActionOutput | None = None
         self._watchdog: Watchdog | None = None
@@ -137,8 +136,9 @@ class PolicyNode(LifecycleNode):
             settings.cameras, settings.state, self._declared.observation_limits()
         )
         self._output = ActionOutput(settings, self._reporter, self._now_ns, self._buffer)
-        settings = with_folder(settings)
-        self._server = load_server(settings, self._episode, self.get_logger().info)
+        self._server, seen = open_policy(
+            settings, self._episode, self.get_fully_qualified_name(), self.get_logger().info
+        )
         self._loop = InferenceLoop(
             self._server,
             self._buffer,
@@ -170,6 +170,7 @@ class PolicyNode(LifecycleNode):
             output=self._output,
             buffer=self._buffer,
             reporter=self._reporter,
+            seen=seen,
             reset=self._reset,
         )
         self._live = LiveParameters(
@@ -290,7 +291,7 @@ class PolicyNode(LifecycleNode):
             more |= of_policy(server) | of_session(session) | buffer.to_values(self._now_ns())
             more["inferences discarded by a reset"] = loop.discarded
         name = f"{self.get_fully_qualified_name().lstrip('/')}: inference"
-        path = self._declared.get("policy.path")
+        path = self._declared.get("policy.path") or self._declared.get("policy.server")
         return self._reporter.health.to_message(self.get_clock().now().to_msg(), name, path, more)
 
     def destroy_node(self) -> None:

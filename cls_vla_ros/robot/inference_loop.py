@@ -1,19 +1,25 @@
 """The inference thread: once all cameras have something new, infer and hand over."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cls_vla_ros.engine import DeviceFailedError
-from cls_vla_ros.inference import Handover, Inference, PolicyServer, Statistics
+from cls_vla_ros.inference import Handover, Inference, Statistics
 from cls_vla_ros.robot.observation.observation_buffer import (
     NotReadyError,
     ObservationBuffer,
     Snapshot,
 )
 from cls_vla_ros.robot.stamps import NS
+
+if TYPE_CHECKING:
+    from cls_vla_ros.inference import PolicyServer
 
 DELAYS = 10  # the longest of the last ones is taken for the next
 USUAL_TIMEOUT_S = 60.0
@@ -198,7 +204,7 @@ class InferenceLoop:
         self._busy_since = self._clock()
         try:
             self._infer_once()
-        except NotReadyError as reason:
+        except (NotReadyError, ConnectionError) as reason:  # the latter of a server's link
             self._tell(self._on_hold, str(reason))
         except DeviceFailedError as error:
             self._tell(self._on_device_failed, error)

@@ -267,7 +267,11 @@ class Settings:
     """What is read once, when the node is configured.
 
     Attributes:
-        policy_path: a checkpoint's directory, a hub id, or "demo".
+        policy_path: a checkpoint's directory, a hub id, or "demo"; "" with a server.
+        policy_server: ws://host:port or wss://host:port of one; "" for a policy that runs here.
+        token_file: for that server; "" for none.
+        server_timeout_s: for its answers.
+        jpeg_quality: of the pictures that it gets, 1 to 100; 0 for the pixels themselves.
         device: "auto", "cpu", "cuda" or "cuda:N".
         engine: "auto", "eager" or "cuda_graph".
         dtype: "auto", "float32" or "bfloat16".
@@ -282,6 +286,10 @@ class Settings:
     """
 
     policy_path: str
+    policy_server: str
+    token_file: str
+    server_timeout_s: float
+    jpeg_quality: int
     device: str
     engine: str
     dtype: str

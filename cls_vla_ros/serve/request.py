@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 
 from cls_vla_ros.inference import Handover, Observation, ReuseLimits
+from cls_vla_ros.inference.observation import OBS_STATE
 from cls_vla_ros.robot.observation.images import compressed_image_to_rgb
 from cls_vla_ros.robot.observation.picture_size import check_size
 
 PICTURES = "observation.images."
-STATE = "observation.state"
 MAX_PICTURES = 16
 MAX_TASK = 1000  # characters
 MAX_SESSION = 100
@@ -75,10 +75,10 @@ def parse(message: dict) -> Request:
         RequestError: it is no request.
     """
     features = {k: v for k, v in message.items() if k not in OPTIONS}
-    unknown = [k for k in features if k != STATE and not k.startswith(PICTURES)]
+    unknown = [k for k in features if k != OBS_STATE and not k.startswith(PICTURES)]
     if unknown:
         raise RequestError(
-            f"unknown names {[name[:60] for name in unknown[:5]]}: expected {STATE}, "
+            f"unknown names {[name[:60] for name in unknown[:5]]}: expected {OBS_STATE}, "
             f"{PICTURES}<name>, prompt, and of the optional {', '.join(OPTIONS[1:])}"
         )
     reset = _option(message, "reset", bool, False)
@@ -102,10 +102,10 @@ def parse(message: dict) -> Request:
 
 
 def _observation(features: dict, message: dict) -> Observation:
-    state = features.get(STATE)
+    state = features.get(OBS_STATE)
     if not isinstance(state, np.ndarray) or state.ndim != 1:
-        raise RequestError(f"{STATE} must be an array (S,) of numbers, got {_what(state)}")
-    given = {name: value for name, value in features.items() if name != STATE}
+        raise RequestError(f"{OBS_STATE} must be an array (S,) of numbers, got {_what(state)}")
+    given = {name: value for name, value in features.items() if name != OBS_STATE}
     if not 0 < len(given) <= MAX_PICTURES:
         raise RequestError(f"expected 1 to {MAX_PICTURES} pictures {PICTURES}<name>: {len(given)}")
     task = _option(message, "prompt", str, None) or _option(message, "task", str, "")

@@ -30,11 +30,11 @@ def test_each_command_asks_before_it_imports(command):
 
 def test_without_torch_there_is_no_traceback():
     code = (
-        "import sys; sys.argv = ['policy_node']; sys.modules['torch'] = None\n"
+        "import sys; sys.argv = ['check']; sys.modules['torch'] = None\n"
         f"exec(compile(open({str(COMMANDS[0])!r}).read(), 'command', 'exec'))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 1
-    assert "policy_node: " in ended.stderr
+    assert "check: " in ended.stderr
     assert "has no torch" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -61,7 +61,7 @@ def test_with_autostart_it_is_active_and_ends_as_ever(start, checkpoint):
     read_until(process, "active: episode 1")
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0
+    assert process.returncode == 0, rest
     assert "Traceback" not in rest
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from cls_vla_ros.inference.handover import Handover
-from cls_vla_ros.inference.observation import Observation
+from cls_vla_ros.inference.observation import OBS_STATE, Observation
 from cls_vla_ros.inference.remote.codec import MessageError
 from cls_vla_ros.inference.result import Inference
 from cls_vla_ros.inference.reuse.reasons import Reason
@@ -16,7 +16,6 @@ from cls_vla_ros.inference.reuse.reuse_limits import ReuseLimits
 from cls_vla_ros.policy.thresholds import GateDecision
 
 PROTOCOL = 1
-STATE = "observation.state"
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def to_request(
         jpeg_quality: of the pictures, 1 to 100; 0 for the pixels themselves.
     """
     message = {
-        STATE: observation.state,
+        OBS_STATE: observation.state,
         "prompt": observation.task,
         "stamp": observation.stamp_s,
         "episode": episode,

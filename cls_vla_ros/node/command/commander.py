@@ -12,12 +12,12 @@ from cls_vla_ros.node.command.takeover import TakeoverTopic
 from cls_vla_ros.node.health.reporter import Reporter
 from cls_vla_ros.node.output.action_output import ActionOutput
 from cls_vla_ros.node.parameters import NodeParameters
+from cls_vla_ros.policy.checkpoint.dataset_stats import Seen
 from cls_vla_ros.robot.action.check_settings import following_limits
 from cls_vla_ros.robot.command.authority import Authority
 from cls_vla_ros.robot.command.following import Following
 from cls_vla_ros.robot.command.preflight import Preflight
 from cls_vla_ros.robot.inference_loop import InferenceLoop, Result
-from cls_vla_ros.robot.load_server import seen_by
 from cls_vla_ros.robot.observation.observation_buffer import ObservationBuffer
 from cls_vla_ros.robot.settings import Settings
 
@@ -44,6 +44,7 @@ class Commander:
         output: ActionOutput,
         buffer: ObservationBuffer,
         reporter: Reporter,
+        seen: dict[str, Seen],
         reset: Callable[[str], int],
     ) -> None:
         """Begin unarmed, or to be armed, as execution.armed says.
@@ -56,11 +57,12 @@ class Commander:
             output: to the controllers.
             buffer: knows where the joints are.
             reporter: hears of it.
+            seen: the ranges in the policy's data, by feature.
             reset: begins an episode for a reason, and returns its number.
         """
         self._node, self._declared, self._loop, self._output = node, declared, loop, output
         self._buffer, self._reporter = buffer, reporter
-        self._preflight = Preflight(settings, seen_by(settings))
+        self._preflight = Preflight(settings, seen)
         self._reset = reset
         self.services = Services(
             reset=reset, pause=self.pause, arm=self.arm, take_over=self.take_over

@@ -1,13 +1,19 @@
 """What the node says of itself on /diagnostics, once a second."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections import Counter, deque
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from cls_vla_ros.inference import PolicyServer, Reason, Session
+from cls_vla_ros.inference import Reason
 from cls_vla_ros.robot.inference_loop import Result
+
+if TYPE_CHECKING:
+    from cls_vla_ros.inference import PolicyServer, Session
 
 RATE_WINDOW_S = 5.0
 BLIND = (

@@ -1,15 +1,21 @@
 """What goes wrong is said twice: at once in the log, and every second on /diagnostics."""
 
+from __future__ import annotations
+
 import math
 import re
 import time
 import traceback
+from typing import TYPE_CHECKING
 
-from cls_vla_ros.inference import Reason, Session, Statistics
+from cls_vla_ros.inference import Reason, Statistics
 from cls_vla_ros.node.health.diagnostics import BLIND, Health
-from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 from cls_vla_ros.robot.inference_loop import Result
 from cls_vla_ros.robot.settings import Settings
+
+if TYPE_CHECKING:
+    from cls_vla_ros.inference import Session
+    from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 
 NUMBER = re.compile(r"(?<![\w.])\d[\d.]*")
 COMPLAINT_PERIOD_S = 2.0

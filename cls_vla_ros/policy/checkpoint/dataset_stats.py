@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lerobot.utils.constants import POLICY_PREPROCESSOR_DEFAULT_NAME
-from safetensors.numpy import load_file
 
 NORMALIZER = "normalizer_processor"
 STDS = 3.0  # either side of the mean, where a checkpoint has no minimum and maximum
@@ -40,6 +38,10 @@ def read_seen(folder: Path) -> dict[str, Seen]:
         FileNotFoundError: it has no preprocessor, or not the file that this one names.
         ValueError: it is damaged.
     """
+    # Not where `Seen` alone is used: a robot without a model has neither.
+    from lerobot.utils.constants import POLICY_PREPROCESSOR_DEFAULT_NAME
+    from safetensors.numpy import load_file
+
     file = folder / f"{POLICY_PREPROCESSOR_DEFAULT_NAME}.json"
     steps = json.loads(file.read_text())["steps"]
     names = [s.get("state_file") for s in steps if s.get("registry_name") == NORMALIZER]

@@ -1,8 +1,8 @@
 """Is the arm where the policy knows it? Looked at before it is commanded."""
 
 import numpy as np
-from lerobot.utils.constants import OBS_STATE
 
+from cls_vla_ros.inference.observation import OBS_STATE
 from cls_vla_ros.policy.checkpoint.dataset_stats import Seen
 from cls_vla_ros.robot.checking.values import units_of_state_values, value_problem, values_of
 from cls_vla_ros.robot.observation.state_values import units_of_state

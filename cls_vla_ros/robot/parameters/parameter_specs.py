@@ -3,6 +3,8 @@
 `python -m cls_vla_ros.robot.parameters.parameter_specs` prints the table of docs/parameters.md.
 """
 
+import re
+
 from cls_vla_ros.engine import DTYPES, ENGINES
 from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.inference.picture_health import BLACK_LEVEL
@@ -11,11 +13,11 @@ from cls_vla_ros.robot.parameters.action_specs import ACTION_SPECS
 from cls_vla_ros.robot.parameters.command_specs import COMMAND_SPECS
 from cls_vla_ros.robot.parameters.output_specs import OUTPUT_SPECS
 from cls_vla_ros.robot.parameters.spec import STRINGS, Spec, Value
-from cls_vla_ros.robot.parameters.state_specs import SOURCE_SPECS, STATE_SPECS
-from cls_vla_ros.robot.settings import RELIABILITIES
+from cls_vla_ros.robot.parameters.state_specs import CAMERA_SPECS, SOURCE_SPECS, STATE_SPECS
 
 CHECKPOINT = "checkpoint"  # what the checkpoint's configuration says
 DEFAULTS = ReuseLimits()
+SERVER = re.compile(r"wss?://[^/\s:]+(:\d{1,5})?/?|wss?://\[[0-9a-fA-F:]+\](:\d{1,5})?/?")
 
 
 def check_threshold(value: Value) -> None:
@@ -44,6 +46,12 @@ def check_glance_threshold(value: Value) -> None:
     _check_limit(value, (int, float), 1)
 
 
+def check_server(value: Value) -> None:
+    """Raises ValueError unless it is empty, or a websocket's address."""
+    if value and not (isinstance(value, str) and SERVER.fullmatch(value)):
+        raise ValueError(f"expected ws://host:port or wss://host:port, got {value!r}")
+
+
 def _check_limit(value: Value, kind: type | tuple[type, ...], largest: int) -> None:
     is_number = isinstance(value, kind) and not isinstance(value, bool)
     if value != CHECKPOINT and not (is_number and 0 <= value <= largest):
@@ -63,6 +71,31 @@ SPECS = (
         "policy.path",
         "",
         "checkpoint: a directory, a hub id, or 'demo' for the package's own",
+    ),
+    Spec(
+        "policy.server",
+        "",
+        "in place of policy.path: ws://host:port or wss://host:port of a serve_policy with it; "
+        "device, engine, dtype and num_steps are chosen there, and torch and lerobot needed there",
+        check=check_server,
+    ),
+    Spec(
+        "policy.token_file",
+        "",
+        "file with the token that the server asks for",
+    ),
+    Spec(
+        "policy.server_timeout_s",
+        1.0,
+        "how long an answer of the server may take, in seconds; then the node holds and connects "
+        "anew, and what comes later is never used",
+        limits=(0.01, 60.0),
+    ),
+    Spec(
+        "policy.jpeg_quality",
+        95,
+        "of the pictures that the server gets; 0 for the pixels themselves",
+        limits=(0, 100),
     ),
     Spec(
         "policy.device",
@@ -225,43 +258,6 @@ SPECS = (
     *STATE_SPECS,
     *ACTION_SPECS,
     *COMMAND_SPECS,
-)
-
-CAMERA_SPECS = (
-    Spec("camera.<name>.topic", "", "topic of its pictures; if empty, <name>/image_raw"),
-    Spec(
-        "camera.<name>.transport",
-        "raw",
-        "raw for sensor_msgs/Image, compressed for sensor_msgs/CompressedImage",
-        choices=("raw", "compressed"),
-    ),
-    Spec(
-        "camera.<name>.feature",
-        "",
-        "the policy's name for its pictures; if empty, observation.images.<name>",
-    ),
-    Spec(
-        "camera.<name>.reliability",
-        "best_effort",
-        "of its subscription: best_effort hears every publisher, reliable asks for what was lost",
-        choices=RELIABILITIES,
-    ),
-    Spec(
-        "camera.<name>.depth",
-        1,
-        "how many messages its subscription keeps; only the newest is of use",
-        limits=(1, 1000),
-    ),
-    Spec(
-        "camera.<name>.guard",
-        True,
-        "whether the frame guard looks at it; false for a camera that moves with the arm",
-    ),
-    Spec(
-        "camera.<name>.allow_several_publishers",
-        False,
-        "whether more than one may publish on it; else no action is published while they do",
-    ),
 )
 
 # By the parameter with the names of its members: a group, and what each member has.

@@ -1,11 +1,13 @@
 """The node's parameters, wherever their values come from, read as what they mean."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import fields, replace
+from typing import TYPE_CHECKING
 
-from cls_vla_ros.inference import ReuseLimits, Session
-from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
+from cls_vla_ros.inference import ReuseLimits
 from cls_vla_ros.robot.observation.observation_buffer import ObservationLimits
 from cls_vla_ros.robot.parameters.outputs import read_action
 from cls_vla_ros.robot.parameters.parameter_specs import CHECKPOINT, GROUPS, SPECS
@@ -19,6 +21,10 @@ from cls_vla_ros.robot.settings import (
     Settings,
     TakeoverSettings,
 )
+
+if TYPE_CHECKING:
+    from cls_vla_ros.inference import Session
+    from cls_vla_ros.policy.configuration_cls_smolvla import CLSSmolVLAConfig
 
 
 class Parameters(ABC):
@@ -66,17 +72,25 @@ class Parameters(ABC):
         wanted = {spec.name for spec in (*SPECS, *of_groups)}
         problems = [text for name, text in self._bad.items() if name in wanted]
         problems += self._unknown()
-        if not self.get("policy.path") and "policy.path" not in self._bad:
+        path, server = self.get("policy.path"), self.get("policy.server")
+        if not (path or server or self._bad.keys() & {"policy.path", "policy.server"}):
             problems.append(
-                "policy.path is not set: expected a checkpoint's directory, a hub id, or 'demo'"
+                "policy.path is not set: expected a checkpoint's directory, a hub id, or 'demo'; "
+                "or policy.server, where the policy runs elsewhere"
             )
+        if path and server:
+            problems.append(f"policy.path is {path!r} and policy.server {server!r}: set one")
         if not names and "cameras" not in self._bad:
             problems.append("cameras is empty: name at least one, as config/template.yaml does")
         if problems:
             raise ValueError("; ".join(problems))
         seed = self.get("policy.seed")
         return Settings(
-            policy_path=self.get("policy.path"),
+            policy_path=path,
+            policy_server=server,
+            token_file=self.get("policy.token_file"),
+            server_timeout_s=self.get("policy.server_timeout_s"),
+            jpeg_quality=self.get("policy.jpeg_quality"),
             device=self.get("policy.device"),
             engine=self.get("policy.engine"),
             dtype=self.get("policy.dtype"),

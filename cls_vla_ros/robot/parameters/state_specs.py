@@ -81,3 +81,40 @@ SOURCE_SPECS = (
     Spec("source.<name>.depth", 5, "how many messages its subscription keeps", limits=(1, 1000)),
     Spec("source.<name>.allow_several_publishers", False, "as state.allow_several_publishers"),
 )
+
+CAMERA_SPECS = (
+    Spec("camera.<name>.topic", "", "topic of its pictures; if empty, <name>/image_raw"),
+    Spec(
+        "camera.<name>.transport",
+        "raw",
+        "raw for sensor_msgs/Image, compressed for sensor_msgs/CompressedImage",
+        choices=("raw", "compressed"),
+    ),
+    Spec(
+        "camera.<name>.feature",
+        "",
+        "the policy's name for its pictures; if empty, observation.images.<name>",
+    ),
+    Spec(
+        "camera.<name>.reliability",
+        "best_effort",
+        "of its subscription: best_effort hears every publisher, reliable asks for what was lost",
+        choices=RELIABILITIES,
+    ),
+    Spec(
+        "camera.<name>.depth",
+        1,
+        "how many messages its subscription keeps; only the newest is of use",
+        limits=(1, 1000),
+    ),
+    Spec(
+        "camera.<name>.guard",
+        True,
+        "whether the frame guard looks at it; false for a camera that moves with the arm",
+    ),
+    Spec(
+        "camera.<name>.allow_several_publishers",
+        False,
+        "whether more than one may publish on it; else no action is published while they do",
+    ),
+)
