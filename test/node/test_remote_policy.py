@@ -1,5 +1,6 @@
 """The node whose policy runs elsewhere, over DDS: a link that is well, slow, cut, out of step."""
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 import websockets.sync.server
 from ament_index_python.packages import get_package_prefix
 from node.conftest import PARAMETERS
+from websockets.exceptions import ConnectionClosed
 
 from cls_vla_ros.inference import PolicyServer, load_policy
 from cls_vla_ros.inference.remote.codec import pack, unpack
@@ -64,7 +66,8 @@ class FarServer:
             episode = self.sessions.begin(name, owner, request)
             made = answer(self.policy.infer(request.observation, name), request, episode, {})
             time.sleep(self.delay_s)
-            talking.send(pack(self.change(made)))
+            with contextlib.suppress(ConnectionClosed):
+                talking.send(pack(self.change(made)))
 
 
 @pytest.fixture
@@ -124,17 +127,20 @@ def test_a_reset_in_flight_leaves_nothing_of_the_old_episode(robot, far):
 def test_a_link_that_is_slow_holds_and_recovers(robot, far):
     comes_again(robot, "a chunk")
     far.delay_s = 1.0
-    robot.peer.feed_until(lambda: holds(robot, "no answer from ws://.* within 0.5 s"), "hold")
-    before, far.delay_s = len(chunks(robot)), 0.0
-    time.sleep(0.6)
+    robot.peer.feed_until(lambda: holds(robot, "ws://.*: no answer within 0.5 s"), "hold")
+    before = len(chunks(robot))
+    for _ in range(50):  # while late answers come
+        robot.peer.feed()
+        time.sleep(0.03)
     assert len(chunks(robot)) == before  # what came too late is not used
+    far.delay_s = 0.0
     comes_again(robot, "a chunk once the link is quick")
 
 
 def test_a_link_that_is_cut_holds_and_recovers(robot, far):
     comes_again(robot, "a chunk")
     far.cut()
-    robot.peer.feed_until(lambda: holds(robot, "no link to the policy's server"), "hold")
+    robot.peer.feed_until(lambda: holds(robot, "it cannot be opened"), "hold")
     before = len(chunks(robot))
     far.start()
     robot.peer.feed_until(lambda: len(chunks(robot)) > before, "a chunk when it is healed")
@@ -177,7 +183,7 @@ def test_what_does_not_fit_fails_configure_with_the_reason(make_robot, far, capf
     assert robot.set("policy.server", "http://there").successful is False
     robot.set("policy.server", "ws://127.0.0.1:9")
     robot.node.trigger_configure()
-    assert "no link to the policy's server ws://127.0.0.1:9" in capfd.readouterr().err
+    assert "ws://127.0.0.1:9: it cannot be opened" in capfd.readouterr().err
 
 
 WITHOUT = """

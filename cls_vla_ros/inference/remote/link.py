@@ -74,11 +74,19 @@ class Link:
         except RefusedError:
             raise
         except TimeoutError:
-            self.close()
-            raise LinkError(f"no answer from {self.where} within {self.timeout_s:g} s") from None
+            raise self.failed(f"no answer within {self.timeout_s:g} s") from None
         except (ConnectionClosed, MessageError, OSError) as error:
-            self.close()
-            raise LinkError(f"the link to {self.where} is cut: {error}") from None
+            raise self.failed(f"it is cut: {error}") from None
+
+    def failed(self, why: str) -> LinkError:
+        """Read nothing more of it; what to raise.
+
+        Args:
+            why: in words.
+        """
+        self.close()
+        self._why = f"the link to the policy's server {self.where}: {why}"
+        return LinkError(self._why)
 
     def open(self) -> None:
         """Connect unless that was done.
@@ -106,10 +114,8 @@ class Link:
                 raise MessageError(greeting[:500])
             self._greeted(unpack(greeting))
         except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, MessageError) as error:
-            self.close()
-            what = str(error) or type(error).__name__
-            self._why = f"no link to the policy's server {self.where}: {what}; it is tried again"
-            raise LinkError(self._why) from None
+            why = str(error) or type(error).__name__
+            raise self.failed(f"it cannot be opened: {why}; it is tried again") from None
 
     def close(self) -> None:
         """Read nothing more of it."""

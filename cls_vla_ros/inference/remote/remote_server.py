@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from cls_vla_ros.inference.handover import Handover
 from cls_vla_ros.inference.observation import Observation, check_observation
 from cls_vla_ros.inference.remote.codec import MessageError
-from cls_vla_ros.inference.remote.link import Link, LinkError
+from cls_vla_ros.inference.remote.link import Link
 from cls_vla_ros.inference.remote.protocol import (
     RemoteConfig,
     read_answer,
@@ -117,8 +117,7 @@ class RemotePolicyServer:
                 shape = (self.config.chunk_size, *self.config.action_feature.shape)
                 inference = read_answer(answer, shape)
             except MessageError as error:
-                self._link.close()  # what else comes of it cannot be trusted
-                raise LinkError(f"{self._link.where} is out of step: {error}") from None
+                raise self._link.failed(f"it is out of step: {error}") from None
             took_ms = (time.perf_counter() - started) * 1e3
         inference = replace(inference, total_ms=took_ms)
         self._session.inferred(inference)
