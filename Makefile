@@ -7,10 +7,13 @@ MOVED := $(if $(filter-out $(CURDIR),$(shell cat install/.built 2>/dev/null)),FO
 ENV := . dev/env.sh &&
 export PYTHON
 
-.PHONY: demo test docs lint setup build clean
+.PHONY: demo fleet test docs lint setup build clean
 
 demo: build  ## run the node on the recording; report and picture in demo_output/
 	@$(ENV) demo --out demo_output
+
+fleet: build  ## four robots on two replicas, one of which is killed; report and picture in fleet_output/
+	@$(ENV) fleet --out fleet_output
 
 test: build  ## all tests; ARGS="-k gate" for some
 	@$(ENV) python -m ruff check . && python -m pytest -n 2 --dist loadfile $(ARGS)
@@ -36,4 +39,4 @@ install/.built: .venv/.ready $(SOURCES) $(MOVED)
 FORCE:
 
 clean:  ## what build made; .venv stays
-	rm -rf build install log demo_output
+	rm -rf build install log demo_output fleet_output

@@ -8,6 +8,7 @@ Each folder is a room, and imports only rooms that stand before it here:
 - `inference`: PolicyServer, the runtime around it
 - `robot`: the contract with a robot
 - `recordings`, `evaluation`, `simulation`: what is learned, judged and tried without a robot
+- `serve`: one policy for many robots
 - `node`: the lifecycle node
 - `benchmark`, `endurance`, `demo`: the whole, measured, tormented and shown
 

@@ -19,7 +19,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in SOURCES})
 ROOMS = (  # calls point to the left only
     *("console", "policy", "engine", "inference", "robot", "recordings", "evaluation"),
-    *("simulation", "node", "benchmark", "endurance", "demo"),
+    *("simulation", "serve", "node", "benchmark", "endurance", "demo"),
 )
 ROOMS_WITH_ROS = ("node", "endurance", "demo")
 OPTIONAL = {  # what is used where it is there, and done without where it is not

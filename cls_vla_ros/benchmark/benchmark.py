@@ -21,6 +21,7 @@ from rich.table import Table
 
 from cls_vla_ros.benchmark.cases import Figures, Ours, Parity, Stock, measure
 from cls_vla_ros.benchmark.policy import ARCHITECTURES, Setting, load_setting
+from cls_vla_ros.benchmark.serve_benchmark import run_serve
 from cls_vla_ros.console.machine import describe_machine
 from cls_vla_ros.engine import DTYPES
 
@@ -34,6 +35,9 @@ def main() -> None:
     if not console.is_terminal:
         console.width = 120  # in a file or a pipe, rich would break the lines at 80
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if args.serve:
+        run_serve(args, console, device)
+        return
     architecture = args.architecture or ("real" if device.startswith("cuda") else "tiny")
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(None):  # lerobot prints
         setting = load_setting(args, device, architecture, Path(folder))
@@ -84,6 +88,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--compiled", action="store_true", help="stock compiled too: minutes")
     parser.add_argument("--profile", action="store_true", help="say which kernels take the time")
     parser.add_argument("--out", type=Path, help="JSON file for everything")
+    parser.add_argument("--serve", action="store_true", help="robots at a server, nothing else")
+    parser.add_argument("--replicas", type=int, default=2, help="of --serve (2)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each of --serve's rows (8)")
+    parser.add_argument("--port", type=int, default=8000, help="of --serve (8000)")
     return parser.parse_args()
 
 

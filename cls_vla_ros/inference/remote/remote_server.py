@@ -30,6 +30,8 @@ class RemotePolicyServer:
         config: of the policy, as far as a node asks.
         engine: what runs it: name, ops_name, dtype, memory_mb.
         seen: the ranges in its data, as the server says them: lower, upper, is_exact by feature.
+        replica: which of the server's it speaks with: `replica`, its name, and `pid`.
+        times: of the last answer, as the server has measured them, in milliseconds.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class RemotePolicyServer:
         self._lock = threading.Lock()  # held for a whole inference
         self.config: RemoteConfig | None = None
         self._number = 0
+        self.times: dict[str, float] = {}
         self._link = Link(where, session, token, timeout_s, self._greeted)
         self._link.open()
         self._session = RemoteSession(self.config, episode)
 
     def _greeted(self, metadata: dict) -> None:
         config = read_config(metadata)
+        self.replica = {"replica": metadata["replica"], "pid": metadata.get("pid")}
         if self.config is None:
             self.config = config
             self.engine = SimpleNamespace(
@@ -79,7 +83,7 @@ class RemotePolicyServer:
             raise MessageError(
                 "it has another policy than when this node was configured: configure it again"
             )
-        self._told = None  # a new connection may be to a replica that knows nothing
+        self._told = self._telling = None  # the replica may be one that knows nothing
 
     def session(self, name: str = DEFAULT) -> RemoteSession:
         """This robot's; there is one."""
@@ -118,6 +122,8 @@ class RemotePolicyServer:
                 inference = read_answer(answer, shape)
             except MessageError as error:
                 raise self._link.failed(f"it is out of step: {error}") from None
+            self.times = answer["times"]
+            self._told = self._telling  # not what was refused, or got lost
             took_ms = (time.perf_counter() - started) * 1e3
         inference = replace(inference, total_ms=took_ms)
         self._session.inferred(inference)
@@ -132,12 +138,11 @@ class RemotePolicyServer:
             handover=handover,
             jpeg_quality=self._jpeg_quality,
         )
-        in_force = self._session.in_force()
+        self._telling = in_force = self._session.in_force()
         if in_force != self._told:
             message["reuse"] = to_reuse(*in_force)
             if self._told is None and self._seed is not None:
                 message["seed"] = self._seed
-            self._told = in_force
         return message
 
     def close(self) -> None:
