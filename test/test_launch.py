@@ -49,6 +49,10 @@ def description(name: str):
             },
         ),
         ("replay.launch.py", {"bag", "rate", "loop", "out", "shutdown"}),
+        (
+            "fleet.launch.py",
+            {"server", "robots", "prefix", "token_file", "params_file", "use_sim_time", "armed"},
+        ),
     ],
 )
 def test_every_argument_has_a_default_and_a_description(name, arguments):

@@ -70,7 +70,7 @@ def run_serve(args: argparse.Namespace, console: Console, device: str) -> None:
 
 
 def recording(sizes: dict[str, tuple[int, int]], robot: int) -> list[Observation]:
-    """Pictures that a camera could have made: smooth, with some noise, and never twice the same."""
+    """Pictures as a camera could make them: smooth, with some noise, never twice the same."""
     chance = np.random.default_rng(robot)
     observations = []
     for n in range(FRAMES):

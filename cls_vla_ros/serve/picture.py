@@ -38,7 +38,7 @@ def draw(asked: list[Asked], killed_s: float, path: Path) -> None:
         if killed_s == killed_s:
             axis.axvline(killed_s, color="black", ls="--", lw=1)
     if killed_s == killed_s:
-        axes[0].annotate(
+        axes[-1].annotate(
             "a replica is killed", (killed_s, 1), (4, -3), xycoords=("data", "axes fraction"),
             textcoords="offset points", va="top",
         )  # fmt: skip
