@@ -14,7 +14,11 @@ from launch_ros.substitutions import FindPackageShare
 
 PACKAGE = "cls_vla_ros"
 ARGUMENTS = (
-    ("server", "ws://127.0.0.1:8000", "address of serve_policy, ws://host:port or wss://host:port"),
+    (
+        "server",
+        "ws://127.0.0.1:8000",
+        "address of serve_policy, ws://host:port or wss://host:port",
+    ),
     ("robots", "4", "how many, in the namespaces <prefix>1, <prefix>2 and so on"),
     ("prefix", "robot", "of the namespaces"),
     ("token_file", "", "file with the server's token. Default: none"),

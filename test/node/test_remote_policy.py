@@ -21,6 +21,8 @@ from websockets.exceptions import ConnectionClosed
 from cls_vla_ros.inference import PolicyServer, load_policy
 from cls_vla_ros.inference.remote.codec import pack, unpack
 from cls_vla_ros.policy.checkpoint.dataset_stats import read_seen
+from cls_vla_ros.robot.checking.checkpoint import look_at_checkpoint
+from cls_vla_ros.robot.checking.findings import Findings
 from cls_vla_ros.serve.answer import answer, describe
 from cls_vla_ros.serve.request import parse
 from cls_vla_ros.serve.sessions import Sessions
@@ -41,7 +43,7 @@ class FarServer:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.where = f"ws://127.0.0.1:{self.port}"
-        self.server = None
+        self.server, self.refuses = None, False
         self.sockets = []
         self.start()
 
@@ -61,6 +63,9 @@ class FarServer:
         self.sessions.open(name, owner)
         talking.send(pack(self.metadata))
         for data in talking:
+            if self.refuses:
+                talking.send("refused: by the test")
+                continue
             request = parse(unpack(data))
             self.asked.append(request)
             episode = self.sessions.begin(name, owner, request)
@@ -109,6 +114,25 @@ def test_it_infers_says_how_and_takes_the_limits_along(robot, far):
         lambda: any(r.reuse and r.reuse.limits.max_reuses == 2 for r in far.asked), "new limits"
     )
     assert sum(request.reuse is not None for request in far.asked) == 2  # once each
+
+
+def test_what_the_server_refuses_is_said_and_nothing_of_it_is_lost(robot, far):
+    far.refuses = True
+    robot.peer.feed_until(lambda: holds(robot, "answered: refused: by the test"), "hold")
+    far.refuses = False
+    comes_again(robot, "a chunk")
+    assert far.asked[0].seed == 0
+    assert far.asked[0].reuse is not None
+
+
+def test_check_asks_the_server(robot, far):
+    settings, findings = robot.node._declared.read(), Findings()
+    seen = look_at_checkpoint(settings, findings)
+    assert len(seen["observation.state"].lower) == 3
+    assert not findings.bad
+    far.cut()
+    assert look_at_checkpoint(settings, findings) == {}
+    assert "cannot be opened" in findings.bad[0]
 
 
 def test_a_reset_in_flight_leaves_nothing_of_the_old_episode(robot, far):

@@ -95,7 +95,7 @@ def check(args: argparse.Namespace, console: Console, findings: Findings) -> Non
         FileNotFoundError: there is no such params file or recording.
         ValueError: the parameters contradict themselves, or what is at the other ends.
     """
-    overrides = {"policy.path": args.policy} if args.policy else {}
+    overrides = {"policy.path": args.policy, "policy.server": ""} if args.policy else {}
     with parameters_of(args.params_file, overrides) as parameters:
         settings, limits = parameters.read(), parameters.observation_limits()
     check_types(settings)

@@ -11,7 +11,7 @@ from cls_vla_ros.robot.checking.findings import Findings
 from cls_vla_ros.robot.checking.heard import Heard
 from cls_vla_ros.robot.inference_loop import Result
 from cls_vla_ros.robot.joints import UnitMap
-from cls_vla_ros.robot.load_server import load_server
+from cls_vla_ros.robot.policy_source import open_policy
 from cls_vla_ros.robot.settings import Settings
 
 
@@ -69,7 +69,7 @@ def first_chunk(
         ValueError: it cannot be used.
     """
     snapshot, kept = heard.snapshot, _Kept()
-    server = load_server(settings, 0, say)
+    server, _ = open_policy(settings, 0, "check", say)
     try:
         inference = server.infer(snapshot.observation, episode=0)
         # When it would be ready, had it been made when the picture came.

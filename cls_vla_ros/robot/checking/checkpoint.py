@@ -7,6 +7,7 @@ from cls_vla_ros.policy.checkpoint.load_policy import load_all_but_weights
 from cls_vla_ros.robot.checking.findings import Findings
 from cls_vla_ros.robot.demo_policy import resolve_policy_path
 from cls_vla_ros.robot.load_server import check_against_policy
+from cls_vla_ros.robot.policy_source import open_policy
 from cls_vla_ros.robot.settings import Settings
 
 
@@ -20,6 +21,8 @@ def look_at_checkpoint(settings: Settings, findings: Findings) -> dict[str, Seen
     Returns:
         The ranges of state and action in its data, by feature; empty if it does not say.
     """
+    if settings.policy_server:
+        return _ask_server(settings, findings)
     path = Path(resolve_policy_path(settings.policy_path)).expanduser()
     where = path if path.exists() else settings.policy_path
     try:
@@ -40,3 +43,13 @@ def look_at_checkpoint(settings: Settings, findings: Findings) -> dict[str, Seen
     except (OSError, ValueError) as error:
         findings.bad.append(str(error))
         return {}
+
+
+def _ask_server(settings: Settings, findings: Findings) -> dict[str, Seen]:
+    try:
+        server, seen = open_policy(settings, 0, "check", lambda text: None)
+    except (OSError, ValueError) as error:
+        findings.bad.append(str(error))
+        return {}
+    server.close()
+    return seen
