@@ -15,7 +15,7 @@ from cls_vla_ros.console.machine import describe_machine
 from cls_vla_ros.inference import Observation
 from cls_vla_ros.policy.checkpoint.random_checkpoint import make_random_checkpoint
 from cls_vla_ros.serve.application import deploy, start_ray, stop
-from cls_vla_ros.serve.robots import Asked, drive
+from cls_vla_ros.serve.fleet.robots import Asked, drive
 from cls_vla_ros.serve.settings import ServeSettings
 
 STATE_DIM = ACTION_DIM = 6

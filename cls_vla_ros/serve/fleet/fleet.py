@@ -24,8 +24,8 @@ from cls_vla_ros.recordings.dataset_episodes import open_episodes
 from cls_vla_ros.recordings.episodes import Source
 from cls_vla_ros.robot.parameters.params_file import parameters_of
 from cls_vla_ros.serve.application import deploy, start_ray, stop
-from cls_vla_ros.serve.picture import draw
-from cls_vla_ros.serve.robots import Asked, drive
+from cls_vla_ros.serve.fleet.picture import draw
+from cls_vla_ros.serve.fleet.robots import Asked, drive
 from cls_vla_ros.serve.settings import ServeSettings
 
 

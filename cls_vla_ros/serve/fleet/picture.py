@@ -7,7 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from cls_vla_ros.serve.robots import Asked
+from cls_vla_ros.serve.fleet.robots import Asked
 
 COLOURS = plt.get_cmap("tab10").colors
 
@@ -32,7 +32,9 @@ def draw(asked: list[Asked], killed_s: float, path: Path) -> None:
     done = [one for one in asked if one.is_answered]
     axes[-1].scatter([o.at_s for o in done], [o.batch for o in done], s=8, color="0.3")
     axes[-1].set(ylabel="robots\nin a batch", xlabel="time [s]")
-    axes[-1].set_yticks(range(1, max([2, *(o.batch for o in done)]) + 1))
+    largest = max([2, *(o.batch for o in done)])
+    axes[-1].set_yticks(range(1, largest + 1))
+    axes[-1].set_ylim(0.5, largest + 1.2)
     for axis in axes:
         axis.grid(alpha=0.3)
         if killed_s == killed_s:

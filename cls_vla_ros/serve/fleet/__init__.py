@@ -1,0 +1,1 @@
+"""Robots with recordings against a server: `make fleet`, and what `benchmark --serve` drives."""
