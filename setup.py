@@ -36,6 +36,7 @@ setup(
         "peft": ["lerobot[peft]==0.6.1"],
         "training": ["lerobot[training]==0.6.1"],
         "view": ["rerun-sdk==0.41.0"],
+        "serve": ["msgpack==1.2.4", "ray[serve]==2.60.0", "websockets==17.4"],
         "sim": ["metaworld==3.1.1", "mujoco==3.3.0", "scipy==1.18.1"],
     },
 )

@@ -26,7 +26,8 @@ def run(many, *, expected=10, wait_s=0.2, max_batch=16, runs=None):
         options = {"max_batch": max_batch, "wait_s": wait_s, "expected": lambda: expected}
         batcher = Batcher(answer, **options)
         submitted = [batcher.submit(w) for w in many()]
-        return await asyncio.gather(*submitted, return_exceptions=True)
+        async with asyncio.timeout(20):
+            return await asyncio.gather(*submitted, return_exceptions=True)
 
     began_s = time.monotonic()
     answers = asyncio.run(main())
