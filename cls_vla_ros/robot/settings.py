@@ -268,10 +268,7 @@ class Settings:
 
     Attributes:
         policy_path: a checkpoint's directory, a hub id, or "demo"; "" with a server.
-        policy_server: ws://host:port or wss://host:port of one; "" for a policy that runs here.
-        token_file: for that server; "" for none.
-        server_timeout_s: for its answers.
-        jpeg_quality: of the pictures that it gets, 1 to 100; 0 for the pixels themselves.
+        policy_server, token_file, server_timeout_s, jpeg_quality: the parameters policy.*; "" for none.
         device: "auto", "cpu", "cuda" or "cuda:N".
         engine: "auto", "eager" or "cuda_graph".
         dtype: "auto", "float32" or "bfloat16".
