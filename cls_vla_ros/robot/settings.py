@@ -268,7 +268,7 @@ class Settings:
 
     Attributes:
         policy_path: a checkpoint's directory, a hub id, or "demo"; "" with a server.
-        policy_server, token_file, server_timeout_s, jpeg_quality: parameters policy.*, "" for none.
+        policy_server, token_file, server_timeout_s, jpeg_quality: parameters policy.*
         device: "auto", "cpu", "cuda" or "cuda:N".
         engine: "auto", "eager" or "cuda_graph".
         dtype: "auto", "float32" or "bfloat16".
