@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from weakref import ref
 
 import torch
 from lerobot.configs import PreTrainedConfig
@@ -265,16 +266,14 @@ class CLSSmolVLAPolicy(CLSTraining):
     def _origin(self, batch: dict[str, Tensor]) -> Origin:
         self._number += 1
         tokens, mask = batch[OBS_LANGUAGE_TOKENS], batch[OBS_LANGUAGE_ATTENTION_MASK]
-        return Origin(id(self), self._episode, self._number, tokens.clone(), mask.clone())
+        return Origin(ref(self), self._episode, self._number, tokens.clone(), mask.clone())
 
     def _check_prefix(self, prefix: Prefix, batch: dict[str, Tensor]) -> Origin:
         """Does a cached prefix belong to this policy, this episode, this batch?"""
         self._check_fits(prefix, batch[OBS_STATE])
         origin = prefix.origin
-        if origin is None or origin.policy != id(self):
-            raise ValueError(
-                "past_key_values are of another policy, or not made with cal_cache=True"
-            )
+        if origin is None or not origin.is_of(self):
+            raise ValueError("past_key_values are of another policy, or lack cal_cache=True")
         if origin.episode != self._episode:
             raise ValueError(
                 "past_key_values are of an earlier episode: reset() was called since. Compute "

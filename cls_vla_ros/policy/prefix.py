@@ -16,6 +16,7 @@ What it costs is this file, `refresh_state` and the guide's arguments in predict
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -30,18 +31,22 @@ class Origin:
     """The call that made a prefix: it may be used for this policy, episode and instruction only.
 
     Attributes:
-        policy: id() of it.
+        policy: a weak reference: an id() may be that of another one, once it is gone.
         episode: number of resets before.
         number: of the policy's inferences, this one included.
         tokens: (B, L) the instruction.
         mask: (B, L) bool, False for padding.
     """
 
-    policy: int
+    policy: ref
     episode: int
     number: int
     tokens: Tensor
     mask: Tensor
+
+    def is_of(self, policy: object) -> bool:
+        """Whether that policy made it."""
+        return self.policy() is policy
 
 
 @dataclass(frozen=True, eq=False)  # two prefixes are the same only if they are one object

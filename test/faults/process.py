@@ -32,6 +32,7 @@ PARAMETERS = """
     state: {{joints: [shoulder, elbow, gripper]}}
     action: {{kind: joint_positions, names: [shoulder, elbow, gripper], dt_s: 0.05}}
     limits: {{first_step: 0.2}}
+    execution: {{armed: true, preflight: false}}
 """
 NEVER_READS = """
 import rclpy, time
