@@ -435,7 +435,7 @@ def test_a_controller_with_other_joints_is_refused_before_weights_are_loaded(
     rig.control(
         GripperController, "follower_right/gripper_controller", 0.0, 1.0, joint="right_finger"
     )
-    monkeypatch.setattr("cls_vla_ros.node.policy_node.load_server", None)
+    monkeypatch.setattr("cls_vla_ros.robot.load_server.load_server", None)
     assert rig.configure() == TransitionCallbackReturn.FAILURE
     said = capfd.readouterr().err
     assert "joints in the order ['shoulder', 'waist', 'elbow'" in said
@@ -446,7 +446,7 @@ def test_a_controller_with_other_joints_is_refused_before_weights_are_loaded(
 def test_a_controller_that_is_discovered_late_is_compared_too(make_rig, monkeypatch, capfd):
     """A node that starts by itself is configured within milliseconds, before it sees anybody."""
     rig = make_rig("so101")
-    monkeypatch.setattr("cls_vla_ros.node.policy_node.load_server", None)
+    monkeypatch.setattr("cls_vla_ros.robot.load_server.load_server", None)
     other = [*SO101_ARM[:4], "wrist_rotate"]
     start = partial(rig.control, TrajectoryController, "arm_controller", other, limit=3.0)
     late = threading.Timer(0.5, start)

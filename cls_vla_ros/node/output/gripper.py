@@ -16,6 +16,7 @@ from cls_vla_ros.robot.settings import OutputSettings
 
 # Each goal takes the place of the one before it, and a controller answers each.
 GOAL_PERIOD_S = 0.1
+STILL = 1e-7  # rad or m: less is what floating point makes of the same
 SETTLED_S = 0.3  # a command that stands still so long is where the gripper shall be, exactly
 SILENT_S = 0.1  # after a hold, others may have sent another goal: ours is sent again
 
@@ -80,7 +81,7 @@ class GripperGoals:
         self._called_at_s = now_s
         if was_silent or not self._client.server_is_ready():
             self._sent = None  # a controller that was started anew meanwhile has no goal
-        if self._asked is None or not np.array_equal(values, self._asked):
+        if self._asked is None or np.abs(values - self._asked).max() > STILL:
             self._asked, self._asked_since_s = values, now_s
         if now_s - self._sent_at_s < GOAL_PERIOD_S or not self._has_moved(values, now_s):
             return
@@ -99,7 +100,7 @@ class GripperGoals:
         if self._sent is None:
             return True
         if now_s - self._asked_since_s >= SETTLED_S:
-            return not np.array_equal(values, self._sent)
+            return np.abs(values - self._sent).max() > STILL
         return np.abs(values - self._sent).max() > self._output.goal_step
 
     def _answered(self, values: np.ndarray, future: Future) -> None:
